@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 import states
 
+from tqunits.config import nodes
+from tqunits.metrics.counters import RouterMetrics
+from tqunits.metrics.openmetrics import Now, families
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
 TEST = re.compile(r"\b(?:tests/)?([a-z]+/test_[a-z_]+|test_[a-z_]+(?=\.py))\b")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 FILE = re.compile(r"[\w/.]*\w\.(?:py|c|h|lua)\b")
+RULES = re.compile(r"```yaml\n# /etc/prometheus/\S+\n(.*?)```", re.DOTALL)
 OURS = ("ARCHITECTURE.md", "CONTRIBUTING.md", "docs/performance.md")
 """Pages in which every file name is a file of the tree; other pages also name files of workers."""
 LIFECYCLE = ROOT / "docs/lifecycle.md"
@@ -48,6 +53,25 @@ def test_each_line_of_what_holds_names_its_test() -> None:
     attacks = [row for row in rows if row.count(" | ") == 2 and not row.startswith(("| attack", "| ---", "| border"))]
     assert len(attacks) > 30
     assert [row for row in attacks[6:] if not TEST.search(row)] == []  # the first six rows are borders
+
+
+def test_the_metrics_that_documents_name_are_those_that_there_are() -> None:
+    """The text of the manager's part is a golden one (manager/test_instance_metrics)."""
+    idle = Now(connections=0, in_flight={}, log_dropped=0)
+    lines = [*families(RouterMetrics(), idle, process=None), (ROOT / "tests/manager/metrics.txt").read_text()]
+    there = dict(re.findall(r"(?m)^# TYPE (\S+) (\S+)$", "".join(lines)))
+    rows = re.findall(r"(?m)^\| `(tqunits_\w+)` \| (\w+) \|", (ROOT / "docs/metrics.md").read_text())
+    assert sorted(rows) == sorted(there.items())
+    named = set(re.findall(r"\btqunits_[a-z_]+(?=[\[{ ])", "".join(RULES.findall((ROOT / "README.md").read_text()))))
+    assert {name.removesuffix("_total") for name in named} - there.keys() == set()
+    assert len(named) == 3
+
+
+def test_the_rules_for_alerts_are_yaml() -> None:
+    texts = RULES.findall((ROOT / "README.md").read_text())
+    readings = [nodes.read(text.encode(), "README.md") for text in texts]
+    assert [(type(reading.root), reading.mistakes) for reading in readings] == [(nodes.MapNode, ())] * 2
+    assert texts[1].count("- alert: ") == texts[1].count("expr: ") == 3
 
 
 def test_the_tables_of_states_are_those_of_the_program() -> None:

@@ -454,8 +454,14 @@ class Tls:
 class ManagerSettings:
     """The control plane's settings."""
 
+    metrics: str | None  # 127.0.0.1:PORT or [::1]:PORT; None: its metrics are off
     max_parallel_rolls: int
     keep_releases: int
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port of its metrics."""
+        return None if self.metrics is None else int(self.metrics.rpartition(":")[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -231,6 +231,7 @@ complete -c tqunits -n '__tqunits_verb proxy' -l journal-namespace -d 'the journ
 complete -c tqunits -n '__tqunits_verb proxy' -l access-log-sample -d 'log one of N requests, and all that failed here or in a worker' -x
 complete -c tqunits -n '__tqunits_verb manager' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb manager' -l control -d 'where to make a control socket, if systemd passes none' -x
+complete -c tqunits -n '__tqunits_verb manager' -l metrics -d 'where to answer GET /metrics (manager.metrics)' -x
 complete -c tqunits -n '__tqunits_verb completion' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb completion' -a 'bash zsh fish'
 complete -c tqunits -n '__tqunits_verb version' -s h -l help -d 'show this help message and exit'

@@ -41,6 +41,11 @@ def test_what_no_worker_may_have_whatever_the_others_are(
     assert result.configuration.broken == tuple(contents)
 
 
+def test_the_port_of_the_metrics_is_no_workers() -> None:
+    found = workers({"api": "path: /a\ntype: go\nport: 9109"}, "manager: {metrics: '[::1]:9109'}").diagnostics
+    assert errors(found) == [("api.yaml:3:7", "port: the manager listens on 9109", "take another, or none")]
+
+
 def test_a_wrong_worker_is_not_in_the_way_of_a_right_one() -> None:
     result = workers({"api": "path: /a\ntype: go", "blog": "path: /a\ntype: go\nport: x", "web": "- 1"})
     assert result.configuration is not None

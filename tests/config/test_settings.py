@@ -39,7 +39,7 @@ DESIGNED = {
     File.SERVER: """mode listen workers.directory workers.port_range proxy.processes proxy.trusted_proxies
         proxy.access_log proxy.max_connections proxy.max_connections_per_client proxy.max_request_line
         proxy.max_head proxy.max_fields timeouts.head timeouts.idle timeouts.drain tls.certificate tls.key
-        tls.redirect tls.hsts manager.max_parallel_rolls manager.keep_releases""",
+        tls.redirect tls.hsts manager.metrics manager.max_parallel_rolls manager.keep_releases""",
 }
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from machine import Machine
+from machine import Machine, rest, wake
 
 from .folder import LISTEN, PROBE, ROOT, WorkersFolder
 from .wipe import wipe
@@ -45,6 +45,14 @@ def site(emptied: Machine) -> Site:
     site = Site(emptied)
     site.server("mode: production\n")
     return site
+
+
+@pytest.fixture
+def managed(site: Site) -> Iterator[Site]:
+    """The same, on a host whose manager does its work."""
+    wake(site.machine)
+    yield site
+    rest(site.machine)
 
 
 @pytest.fixture

@@ -6,11 +6,9 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from machine import rest, wake
 
 from .conftest import PROBE, Site
 
@@ -33,14 +31,6 @@ for _ in range(200):
 print("held", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def managed(site: Site) -> Iterator[Site]:
-    """A host whose manager does its work."""
-    wake(site.machine)
-    yield site
-    rest(site.machine)
 
 
 def instances(site: Site) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ def test_a_folder_that_systemd_has_taken_apart_is_read_the_same(kept: Path, tmp_
     certificates = Certificates.load(tmp_path / "credentials/tls-certificate", None)
     assert served(certificates, "b.example") == der(kept / "b.pem")
     assert served(certificates, None) == der(kept / "a.pem")
+    assert certificates.ends.keys() == {"a.pem", "b.pem"}
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python prints it on stderr
@@ -248,5 +250,7 @@ def test_an_expired_certificate_is_used_and_said(kept: Path) -> None:
     expired, nameless = certificates.warnings
     assert expired.startswith(f"{kept}/old.pem: expired on 20")
     assert "names no host" in nameless
+    day = time.strftime("%Y-%m-%d", time.gmtime(certificates.ends["old.pem"]))
+    assert f"expired on {day} " in expired
     assert served(certificates, None) == der(kept / "old.pem")
     assert Certificates.load(kept / "a.pem", kept / "a.key").warnings == ()

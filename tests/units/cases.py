@@ -97,6 +97,10 @@ def target(*, systemd: int = 252, user_mode: bool = False) -> Host:
     )
 
 
+def metrics_at(address: str | None) -> ManagerSettings:
+    return ManagerSettings(metrics=address, max_parallel_rolls=2, keep_releases=5)
+
+
 def server(**changes: Any) -> Server:
     return replace(
         Server(
@@ -115,7 +119,7 @@ def server(**changes: Any) -> Server:
             ),
             timeouts=ServerTimeouts(head=10 * SECOND, idle=120 * SECOND, drain=30 * SECOND),
             tls=Tls(certificate=None, key=None, redirect=False, hsts=0),
-            manager=ManagerSettings(max_parallel_rolls=2, keep_releases=5),
+            manager=metrics_at(None),
             grants={},
             bounds=limits(),
             origins={},
@@ -411,8 +415,8 @@ CASES: Mapping[str, Case] = {
     "samples-257": case(*samples(), systemd=257),
     "profiles": case(*profiles()),
     "relaxations": case(*relaxations()),
-    "options": case(*options(), tls=ONE_CERTIFICATE, proxy=TWO_PROCESSES),
-    "user": case(*samples(), *profiles(), user_mode=True, tls=CERTIFICATES),
+    "options": case(*options(), tls=ONE_CERTIFICATE, proxy=TWO_PROCESSES, manager=metrics_at("127.0.0.1:9109")),
+    "user": case(*samples(), *profiles(), user_mode=True, tls=CERTIFICATES, manager=metrics_at("[::1]:9109")),
     "runtimes": case(*runtimes(), mode=Mode.DEVELOPMENT),
     "runtimes-user": case(*runtimes(), user_mode=True),
     "several": case(*several()),

@@ -14,7 +14,7 @@ from tqunits.model import Configuration, Enabled, Instance, Listen, NotRoots, Wo
 from tqunits.units import name
 from tqunits.units.ports import assign_ports
 
-from .cases import configuration, worker
+from .cases import configuration, metrics_at, worker
 
 LOW, HIGH = 9000, 9009
 
@@ -46,6 +46,11 @@ def of(ports: Mapping[str, int]) -> dict[Instance, int]:
 def test_assignment(workers: list[str], kept: dict[str, int], busy: tuple[int, ...], ports: dict[str, int]) -> None:
     assigned = assign_ports(site(*map(worker, workers)), of(kept), busy=busy)
     assert (assigned.ports, assigned.refusals) == (of(ports), ())
+
+
+def test_the_port_of_the_managers_metrics_is_nobodys() -> None:
+    taken = configuration(worker("a"), workers=site().server.workers, manager=metrics_at(f"127.0.0.1:{LOW}"))
+    assert assign_ports(taken, {}).ports == of({"a": LOW + 1})
 
 
 NEW: dict[str, int] = {}

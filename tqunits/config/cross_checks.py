@@ -64,6 +64,7 @@ def within_worker(draft: Draft) -> Iterator[NodeProblem]:
 def within_server(values: Values, top: Node) -> Iterator[NodeProblem]:
     """What is wrong with the server."""
     yield from _listen(values)
+    yield from _metrics(values, top)
     certificate, key = values[S.certificate], values[S.key]
     if certificate is None:
         if key is not None:
@@ -90,10 +91,18 @@ def _listen(values: Values) -> Iterator[NodeProblem]:
         yield NodeProblem(node.items[at], message, "leave one of them out")
 
 
+def _metrics(values: Values, top: Node) -> Iterator[NodeProblem]:
+    metrics, listen = values[S.metrics], values[S.listen]
+    taken = [address for address in listen if metrics and list(overlaps.conflicts([address, metrics]))]
+    if taken:
+        message = f"manager.metrics: {metrics} can not be open beside {taken[0]}, which is the router's"
+        yield NodeProblem(values.node(S.metrics) or top, message, "take another port")
+
+
 def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[NodeProblem]:
     """What is wrong, or odd, with workers together."""
     yield from _routes_of_others(drafts)
-    yield from _routers_ports(drafts, server)
+    yield from _ports_of_ours(drafts, server)
     yield from _shared_users(drafts)
     yield from _depends_on_others(drafts)
 
@@ -282,11 +291,15 @@ def _above(host: str, route: str, owners: Mapping[tuple[str, str], list[Draft]])
         above = above.rpartition("/")[0]
 
 
-def _routers_ports(drafts: Sequence[Draft], server: Server) -> Iterator[NodeProblem]:
-    router = {int(port) for _, _, port in (a.rpartition(":") for a in server.listen) if port.isdecimal()}
+def _ports_of_ours(drafts: Sequence[Draft], server: Server) -> Iterator[NodeProblem]:
+    ports = (address.rpartition(":")[2] for address in server.listen)
+    takers: dict[int | None, str] = {int(port): "the router" for port in ports if port.isdecimal()}
+    if server.manager.port is not None:
+        takers[server.manager.port] = "the manager"
     for draft in drafts:
-        if draft.worker.port in router and draft.worker.listen is Listen.TCP:
-            message = f"port: the router listens on {draft.worker.port}"
+        taker = takers.get(draft.worker.port)
+        if taker is not None and draft.worker.listen is Listen.TCP:
+            message = f"port: {taker} listens on {draft.worker.port}"
             yield NodeProblem(draft.place(W.port), message, "take another, or none")
 
 

@@ -178,6 +178,16 @@ class ServerSettings:
         "So long a browser that was here by HTTPS comes by nothing else (Strict-Transport-Security); 0: not said. What "
         "a worker says of it itself stands.",
     )
+    metrics = _row(
+        "manager.metrics",
+        optional(scalar(words.loopback_address)),
+        "null",
+        "127.0.0.1:PORT | [::1]:PORT | null",
+        "Where the manager answers GET /metrics with OpenMetrics text about routers and workers; null: nowhere. Every "
+        "user of this host, workers too, can ask there. No worker is assigned the port. A change restarts the manager "
+        "alone.",
+        feeds="ExecStart= of tq-manager.service",
+    )
     max_parallel_rolls = _row(
         "manager.max_parallel_rolls",
         number(1, 100),

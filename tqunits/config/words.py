@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
 
 from tqunits.alone.variables import is_reserved
 from tqunits.config.reject import SHOWN, Reject, did_you_mean, shown
@@ -58,6 +58,9 @@ _MANY_SLASHES = re.compile("//+")
 _NAME_MAX, _PATH_MAX = 255, 4095
 """The greatest number of bytes of a file name and of a path: the kernel's limits (limits.h), which
 systemd enforces for units."""
+
+_LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+"""As systemd's IPAddressAllow=localhost has it (systemd.resource-control(5))."""
 
 _WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")
 
@@ -317,6 +320,21 @@ def listen_address(text: str) -> str:
     if not _is_address(address):
         hint = f"write 127.0.0.1:{number}" if address == "localhost" else f"write 0.0.0.0:{number} or [::]:{number}"
         raise Reject(f"{shown(address)} is no address", hint)
+    return text
+
+
+def loopback_address(text: str) -> str:
+    """An address of this host alone, with a port that needs no privilege: 127.0.0.1:9109 or
+    [::1]:9109."""
+    if text.startswith("/"):
+        raise Reject(f"{shown(text)} is a path", "the manager makes no files: write 127.0.0.1:9109 or [::1]:9109")
+    if text.isdecimal():
+        raise Reject(f"{shown(text)} is no address with a port", f"write 127.0.0.1:{text}")
+    address, _, number = listen_address(text).rpartition(":")
+    if "%" in address or not any(ip_address(address.strip("[]")) in network for network in _LOOPBACK):
+        raise Reject(f"{shown(address)} is no loopback address", f"write 127.0.0.1:{number} or [::1]:{number}")
+    if int(number) < PORTS[0]:
+        raise Reject(f"port {number} needs privilege, which the manager has not", "take one from 1024 to 65535")
     return text
 
 

@@ -48,8 +48,11 @@ MAX_ANSWER: Final = 16 * 1024 * 1024
 """The greatest body of an answer, in bytes: root does not read without limit what a router
 sends."""
 
-MAX_RECEIVED: Final = MAX_ANSWER + 4096
-"""The same with its head, of three short lines."""
+MAX_HEAD: Final = 4096
+"""The greatest head of an answer, in bytes: it has three short lines."""
+
+MAX_RECEIVED: Final = MAX_ANSWER + MAX_HEAD
+"""The greatest answer with its head."""
 
 LONGEST_WAIT_US: Final = 30_000_000
 """The longest wait in one request. A caller that wants to wait longer asks again."""

@@ -1,5 +1,7 @@
-"""An HTTP server on a Unix socket, for questions about this process: one request per connection,
-bounded in size and in time.
+"""An HTTP server for questions about this process: one request per connection, bounded in size and
+in time.
+
+It listens on a Unix socket, or on a TCP socket of loopback, where nobody can tell who asks.
 
 No client here may hold up the data path or make the process grow. The caller of this module decides
 the answers: proxy/commands.py at the control socket, proxy/leaving.py at the leave socket.
@@ -13,6 +15,7 @@ reports (SO_PEERCRED).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -44,17 +47,23 @@ loop is not to fill it for root."""
 PATIENCE: Final = 10.0
 """Seconds until the request must be complete; a legitimate client sends it at once."""
 
+UNKNOWN: Final = -1
+"""The uid of a client whom the kernel does not name: at a TCP socket."""
+
 _OWNER_ONLY: Final = 0o600
 
 _UCRED: Final = struct.Struct("3i")
+
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""Linger, for no time."""
 
 _FILE_STAYS: Final = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """Since Python 3.13 event loops remove the socket's file when the server closes. We must not remove
 systemd's."""
 
 Answerer = Callable[[RequestHead, bytes, int], Awaitable[tuple[str, bytes]]]
-"""Takes a request's head, its body and the uid of the client. Returns a media type and a body, or
-raises Problem."""
+"""Takes a request's head, its body and the uid of the client, or UNKNOWN. Returns a media type and
+a body, or raises Problem."""
 
 Command = Callable[[Body], Awaitable[tuple[str, bytes]]]
 """Takes the body of a request. Returns the media type and the body of the answer, or raises
@@ -95,14 +104,13 @@ class LocalServer:
     async def start(self) -> None:
         """Listen. Raises OSError."""
         sock = _bound(self._place, self._mode) if isinstance(self._place, Path) else self._place
-        self._server = await asyncio.start_unix_server(
-            self._serve,
-            None,
-            sock=sock,
-            limit=self._max_body,
-            backlog=BACKLOG if self._max_of_a_user else self._max_clients,
-            **_FILE_STAYS,
-        )
+        backlog = BACKLOG if self._max_of_a_user else self._max_clients
+        if sock.family == socket.AF_UNIX:
+            self._server = await asyncio.start_unix_server(
+                self._serve, None, sock=sock, limit=self._max_body, backlog=backlog, **_FILE_STAYS
+            )
+        else:
+            self._server = await asyncio.start_server(self._serve, sock=sock, limit=self._max_body, backlog=backlog)
 
     def close(self) -> None:
         """Stop listening. Answers in progress end with the process. Connections to systemd's socket
@@ -119,11 +127,13 @@ class LocalServer:
         self._clients[whose] += 1
         try:
             status, kind, body = await self._answer(reader, uid, whose)
+            writer.transport.set_write_buffer_limits(0)  # drain() waits until the kernel has all of it
             lines = f"HTTP/1.1 {status} {REASONS.get(status, b'').decode()}\r\nContent-Type: {kind}\r\n"
             writer.write(f"{lines}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
             await asyncio.wait_for(writer.drain(), self._patience)
-        except (OSError, TimeoutError):
-            pass  # the client is gone
+        except OSError:  # TimeoutError too: the client is gone, or reads too slowly to be waited for
+            if writer.transport.get_write_buffer_size():
+                _drop(writer)
         finally:
             self._clients[whose] -= 1
             if not self._clients[whose]:
@@ -243,7 +253,18 @@ async def _read(reader: asyncio.StreamReader, limit: int) -> tuple[RequestHead, 
     return head, body[: framing.length]
 
 
+def _drop(writer: asyncio.StreamWriter) -> None:
+    """End a connection at once. close() would keep the rest of an answer until the client reads it,
+    here and in the kernel; without the time to linger the kernel forgets it too (socket(7))."""
+    sock: socket.socket = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    writer.transport.abort()
+
+
 def _uid(writer: asyncio.StreamWriter) -> int:
     sock: socket.socket = writer.get_extra_info("socket")
+    if sock.family != socket.AF_UNIX:
+        return UNKNOWN
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     return int(_UCRED.unpack(credentials)[1])

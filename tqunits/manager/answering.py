@@ -1,9 +1,9 @@
 """The manager's answers at its control socket (control/manager_protocol.py has the paths).
 
 Everybody may connect, because an operator needs no group of ours; who asks is told by the kernel
-(SO_PEERCRED), and decides what may be asked. All answers are made of frozen records, so none waits
-for systemd, and the number of connections is bounded for each user: a hostile one can neither hold
-up the manager nor make it grow.
+(SO_PEERCRED), and decides what may be asked. All answers are made of frozen records and of what the
+kernel counts for each instance, so none waits for systemd, and the number of connections is bounded
+for each user: a hostile one can neither hold up the manager nor make it grow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from tqunits.control.protocol import Problem
 from tqunits.control.server import MAX_CLIENTS, PATIENCE, LocalServer
 from tqunits.http.head import RequestHead
 from tqunits.manager.recent_changes import RecentChanges
+from tqunits.manager.record import InstanceRecord
 from tqunits.manager.registry import Registry
+from tqunits.manager.usage import usage_of
 
 MAX_OF_A_USER: Final = 8
 """Connections at once of a user who is neither root nor the manager itself."""
@@ -56,9 +58,13 @@ class ManagerAnswers:
             raise Problem(403, "only root may ask for more than /version")
         elif target == manager_protocol.INSTANCES:
             records = list(self._registry.records.values())
-            found = {"last_event": self._events.last, "instances": [record.body() for record in records]}
+            found = {"last_event": self._events.last, "instances": [_told(record) for record in records]}
         else:
             after, wait_us = manager_protocol.events_question(target)
             changes = await self._events.wait(after, wait_us / 1e6)
             found = {"last_event": self._events.last, "events": [change.body() for change in changes]}
         return protocol.JSON, protocol.encoded(found)
+
+
+def _told(record: InstanceRecord) -> protocol.Body:
+    return {**record.body(), **usage_of(record.seen.cgroup).body()}

@@ -23,12 +23,14 @@ from tqunits.layout import Layout
 from tqunits.manager.announcements import SOCKET, Announcements
 from tqunits.manager.answering import ManagerAnswers
 from tqunits.manager.checks import HealthChecks
+from tqunits.manager.metrics_endpoint import MetricsEndpoint
 from tqunits.manager.observer import Observer
 from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.record import Change, InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.manager.router_status import Routers
+from tqunits.manager.scraping import Scraping
 from tqunits.model import Instance
 from tqunits.system import loop as event_loop
 from tqunits.system.bus import Bus
@@ -46,6 +48,7 @@ class ManagerSetup:
     control: Path | socket  # the path of a new control socket, or systemd's socket
     notifier: Notifier
     is_journal: bool  # stderr is the journal
+    metrics: str | None = None  # 127.0.0.1:PORT or [::1]:PORT, where it answers GET /metrics
 
 
 def manage(setup: ManagerSetup) -> None:
@@ -83,6 +86,9 @@ class _Manager:
         commands = ManagerAnswers(self._setup.control, self._registry, self._events)
         observer.begin(lambda: self._on_placed(checks, readiness), readiness.out)
         await commands.server.start()
+        metrics = self._metrics(routers)
+        if metrics is not None:
+            await metrics.start()
         self._setup.notifier.ready(self._status())
         self._sign_of_life()
         await self._stop.wait()
@@ -90,6 +96,14 @@ class _Manager:
         checks.close()
         observer.close()
         commands.server.close()
+        if metrics is not None:
+            metrics.close()
+
+    def _metrics(self, routers: Routers) -> MetricsEndpoint | None:
+        if self._setup.metrics is None:
+            return None
+        scraping = Scraping(self._registry, self._events, routers)
+        return MetricsEndpoint(self._setup.metrics, scraping.text, self._journal.say)
 
     def _on_placed(self, checks: HealthChecks, readiness: ReadinessFile) -> None:
         """The installed files were read again."""

@@ -233,13 +233,14 @@ def place_of(found: Installed) -> Place:
 
 
 def seen_of(bus: Bus, unit: str, event: Event) -> Seen:
-    """What systemd says of a unit that is loaded, by five properties; of one that has ended by
+    """What systemd says of a unit that is loaded, by six properties; of one that has ended by
     itself, how. Raises TqunitsError."""
     started = integer(bus.property_of(unit, "Unit", "ActiveEnterTimestamp", "t"))
     return Seen(
         event=event,
         invocation=bus.invocation(unit),
         pid=integer(bus.property_of(unit, "Service", "MainPID", "u")) or None,
+        cgroup=bus.control_group(unit),
         started=started or None,
         restarts=integer(bus.property_of(unit, "Service", "NRestarts", "u")),
         result=str(bus.property_of(unit, "Service", "Result", "s")),

@@ -34,6 +34,7 @@ class Seen:
     event: Event  # the one that leads to the unit's present state
     invocation: str = ""  # of its latest start, 32 hex digits
     pid: int | None = None
+    cgroup: str = ""  # its path (ControlGroup=); "" while it does not run
     started: int | None = None  # when its latest start was complete
     restarts: int = 0  # automatic ones
     result: str = "success"  # why its last run ended (systemd.service(5), $SERVICE_RESULT)

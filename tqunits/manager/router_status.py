@@ -7,7 +7,7 @@ it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tqunits.control import protocol
@@ -17,11 +17,20 @@ from tqunits.units import name
 PATIENCE_S: Final = 2.0
 """For one process, which answers within milliseconds."""
 
+MAX_EXPOSITION: Final = 4 << 20
+"""The greatest text of one process' metrics, in bytes: 1000 workers are 3 MB."""
+
+MAX_AT_ONCE: Final = 8
+"""Processes that tell their metrics at once: so many texts are in memory."""
+
+Take = Callable[[str, bytes], bool]
+"""Takes the text of a process' metrics, with its name; False: the text is not valid."""
+
 
 class Routers:
     """All router processes of the host."""
 
-    def __init__(self, layout: Layout, running: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, layout: Layout, running: Callable[[], Sequence[str]]) -> None:
         """`running`: the units of the processes that run now."""
         self._layout = layout
         self._running = running
@@ -34,23 +43,41 @@ class Routers:
         known = [count for count in counts if count is not None]
         return sum(known) if known else None
 
+    async def expositions(self, take: Take) -> Mapping[str, bool]:
+        """Hand the text of each process that runs to `take`, as it comes. Gives whether it was
+        taken, by the process' name in the metrics; False too for one that does not answer."""
+        turns = asyncio.Semaphore(MAX_AT_ONCE)
+        units = self._running()
+        taken = await asyncio.gather(*(self._exposition(unit, turns, take) for unit in units))
+        return {name.process_of(unit): each for unit, each in zip(units, taken, strict=True)}
+
+    async def _exposition(self, unit: str, turns: asyncio.Semaphore, take: Take) -> bool:
+        async with turns:
+            text = await self._answer(unit, protocol.METRICS, MAX_EXPOSITION)
+            return text is not None and take(name.process_of(unit), text)
+
     async def _status(self, unit: str) -> bytes | None:
+        return await self._answer(unit, protocol.STATUS, protocol.MAX_ANSWER)
+
+    async def _answer(self, unit: str, target: str, most: int) -> bytes | None:
         path = str(self._layout.control_socket(name.process_of(unit)))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                return await _get(path, protocol.STATUS)
+                return await _get(path, target, most)
         except (OSError, ValueError):  # TimeoutError is an OSError
             return None
 
 
-async def _get(path: str, target: str) -> bytes | None:
-    """The body of an answer; None for one that is too large or refused. Raises OSError."""
+async def _get(path: str, target: str, most: int) -> bytes | None:
+    """The body of an answer of at most so many bytes; None for one that is larger or refused.
+    Raises OSError."""
     reader, writer = await asyncio.open_unix_connection(path)
     try:
         writer.write(protocol.question(target))
         answer = bytearray()
-        while len(answer) <= protocol.MAX_RECEIVED and (more := await reader.read(65536)):
+        while len(answer) <= most + protocol.MAX_HEAD and (more := await reader.read(65536)):
             answer += more
     finally:
         writer.close()
-    return protocol.body_of(bytes(answer))
+    body = protocol.body_of(bytes(answer))
+    return body if body is not None and len(body) <= most else None

@@ -44,6 +44,24 @@ class WorkerMetrics:
         self.classes[status // 100] += 1
         self.duration.observe(span)
 
+    def numbers(self) -> list[int]:
+        """All of them; none falls while the process runs."""
+        rare = [self.retries, self.held, self.queue_full, self.queue_timeouts, self.cut, self.gone]
+        return [*self.classes, *self.duration.numbers(), *rare, self.received, self.sent]
+
+    def add(self, other: WorkerMetrics) -> None:
+        """Add what another process has counted."""
+        self.classes = [mine + its for mine, its in zip(self.classes, other.classes, strict=True)]
+        self.duration.add(other.duration)
+        self.retries += other.retries
+        self.held += other.held
+        self.queue_full += other.queue_full
+        self.queue_timeouts += other.queue_timeouts
+        self.cut += other.cut
+        self.gone += other.gone
+        self.received += other.received
+        self.sent += other.sent
+
 
 class RouterMetrics:
     """What happened in one router process."""
@@ -63,3 +81,16 @@ class RouterMetrics:
         if known is None:
             known = self.workers[name] = WorkerMetrics()
         return known
+
+    def numbers(self) -> list[int]:
+        """What is not a worker's; none falls while the process runs."""
+        return [*self.unrouted, self.accepted, self.idle_closed, self.accept_pauses]
+
+    def add(self, other: RouterMetrics) -> None:
+        """Add what another process has counted."""
+        self.accepted += other.accepted
+        self.idle_closed += other.idle_closed
+        self.accept_pauses += other.accept_pauses
+        self.unrouted = [mine + its for mine, its in zip(self.unrouted, other.unrouted, strict=True)]
+        for name, worker in other.workers.items():
+            self.worker(name).add(worker)

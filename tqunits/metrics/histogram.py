@@ -39,6 +39,23 @@ class Histogram:
         """How many values there were."""
         return sum(self._counts)
 
+    def numbers(self) -> list[int]:
+        """The values in each bucket, and their sum."""
+        return [*self._counts, self.total]
+
+    def add(self, other: Histogram) -> None:
+        """Count the other's values too."""
+        self._counts = [mine + its for mine, its in zip(self._counts, other._counts, strict=True)]
+        self.total += other.total
+
+    def take(self, cumulative: list[int], count: int) -> None:
+        """Have these values instead: how many were at most each bound, as `cumulative` tells, and
+        how many there were. Raises ValueError for numbers that no histogram has."""
+        steps = [after - before for before, after in zip([0, *cumulative], [*cumulative, count], strict=True)]
+        if len(steps) != MOST - LEAST + 2 or min(steps) < 0:
+            raise ValueError("the buckets are not those of a histogram")
+        self._counts = [*[0] * LEAST, *steps, *[0] * (_SLOTS - LEAST - len(steps))]
+
     def cumulative(self) -> list[tuple[int, int]]:
         """(bound, how many values were at most that) for every bound, rising, from 2**LEAST to
         2**MOST microseconds."""

@@ -185,6 +185,7 @@ class _Service:
             connections=len(router.clients.here),
             in_flight={endpoint.label: endpoint.in_flight for endpoint in router.endpoints},
             log_dropped=self._log.dropped if self._log else 0,
+            certificates=self._certificates.ends if self._certificates else {},
         )
         return render(router.books.metrics, now, process=self._setup.name)
 

@@ -90,6 +90,12 @@ class Certificates:
         return self._loaded.expired
 
     @property
+    def ends(self) -> Mapping[str, int]:
+        """When each certificate is valid no longer, in seconds since 1970, by the name of its
+        file."""
+        return self._loaded.ends
+
+    @property
     def context(self) -> ssl.SSLContext:
         """The context for a new connection. The name that its client sends may replace it."""
         return self._loaded.context
@@ -111,6 +117,7 @@ class _Loaded:
     context: ssl.SSLContext
     warnings: tuple[str, ...]
     expired: tuple[str, ...]
+    ends: Mapping[str, int]
 
 
 def _load(certificate: Path, key: Path | None) -> _Loaded:
@@ -118,11 +125,13 @@ def _load(certificate: Path, key: Path | None) -> _Loaded:
     names: dict[str, ssl.SSLContext] = {}
     warnings: list[str] = []
     expired: list[str] = []
+    ends: dict[str, int] = {}
     for pair in _pairs(certificate, key):
         context = _context(pair)
         found = _look(pair, context)
         gone = tuple(_expired(pair, found))
         expired += gone
+        ends[pair.certificate.name.removeprefix(f"{certificate.name}_")] = int(found.ends)  # a credential's has the ID
         warnings += (*gone, *_odd(pair, found))
         for name in found.names:
             names.setdefault(name, context)
@@ -131,7 +140,7 @@ def _load(certificate: Path, key: Path | None) -> _Loaded:
         raise TqunitsError(f"{certificate}: no certificate in it", hint="put in NAME.pem and NAME.key")
     if len(set(names.values()) | {first}) > 1:
         first.sni_callback = _Choice(names)
-    return _Loaded(first, tuple(warnings), tuple(expired))
+    return _Loaded(first, tuple(warnings), tuple(expired), ends)
 
 
 class _Choice:

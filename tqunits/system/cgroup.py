@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from tqunits.model import INFINITY
@@ -31,8 +32,9 @@ class Hierarchy(StrEnum):
     NONE = "none"
 
 
+@cache
 def hierarchy() -> Hierarchy:
-    """The mode of this host."""
+    """The mode of this host, which is the same until it is booted again."""
     if (ROOT / "cgroup.controllers").exists():
         return Hierarchy.UNIFIED
     if (ROOT / "unified/cgroup.controllers").exists():
@@ -67,21 +69,30 @@ def pids(control_group: str) -> frozenset[int]:
 def cpu_usage_ns(control_group: str) -> int | None:
     """The CPU time of a unit since its start, in nanoseconds; None when the kernel does not count
     it."""
-    for mount in ("", "unified"):  # v2 counts it even if the controllers are on v1
-        for line in _read(_below(mount, control_group) / "cpu.stat").splitlines():
+    mode = hierarchy()
+    if mode in {Hierarchy.UNIFIED, Hierarchy.HYBRID}:  # v2 counts it even if the controllers are on v1
+        mount = "" if mode is Hierarchy.UNIFIED else "unified"
+        for line in _content(mount, control_group, "cpu.stat").splitlines():
             if line.startswith("usage_usec "):
                 return int(line.split()[1]) * 1000
-    text = _read(_below("cpuacct", control_group) / "cpuacct.usage").strip()
+    text = _content("cpuacct", control_group, "cpuacct.usage").strip()
     return int(text) if text else None
 
 
 def memory_current(control_group: str) -> int | None:
     """The memory that a unit uses now, in bytes, with caches; None when the kernel does not count
     it."""
-    unified = _below("", control_group) / "memory.current"
-    legacy = _below("memory", control_group) / "memory.usage_in_bytes"
-    text = _read(unified) or _read(legacy)
+    unified = hierarchy() is Hierarchy.UNIFIED
+    place = ("", control_group, "memory.current") if unified else ("memory", control_group, "memory.usage_in_bytes")
+    text = _content(*place)
     return int(text) if text.strip() else None
+
+
+def memory_limit(control_group: str) -> int | None:
+    """The memory that a running unit may use, in bytes; INFINITY: no limit; None when the kernel
+    has no limits here."""
+    file = "memory.max" if hierarchy() is Hierarchy.UNIFIED else "memory.limit_in_bytes"
+    return _limit(control_group, "memory", file)
 
 
 def limits(control_group: str) -> Mapping[str, int]:
@@ -95,7 +106,7 @@ def limits(control_group: str) -> Mapping[str, int]:
         return {}
     unified = hierarchy() is Hierarchy.UNIFIED
     found = {
-        "MemoryMax": _limit(control_group, "memory", "memory.max" if unified else "memory.limit_in_bytes"),
+        "MemoryMax": memory_limit(control_group),
         "TasksMax": _limit(control_group, "pids", "pids.max"),
         "CPUQuotaPerSecUSec": _quota(control_group, unified=unified),
     }
@@ -104,7 +115,7 @@ def limits(control_group: str) -> Mapping[str, int]:
 
 def _limit(control_group: str, controller: str, file: str) -> int | None:
     mount = "" if hierarchy() is Hierarchy.UNIFIED else controller
-    text = _read(_below(mount, control_group) / file).strip()
+    text = _content(mount, control_group, file).strip()
     if not text:
         return None
     value = INFINITY if text == "max" else int(text)
@@ -114,10 +125,10 @@ def _limit(control_group: str, controller: str, file: str) -> int | None:
 def _quota(control_group: str, *, unified: bool) -> int | None:
     """Microseconds of CPU per second of wall time."""
     if unified:
-        words = _read(_below("", control_group) / "cpu.max").split()
+        words = _content("", control_group, "cpu.max").split()
     else:
-        folder = _below("cpu", control_group)
-        words = (_read(folder / "cpu.cfs_quota_us") + _read(folder / "cpu.cfs_period_us")).split()
+        files = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        words = "".join(_content("cpu", control_group, file) for file in files).split()
     if len(words) != 2:
         return None
     quota, period = words
@@ -128,9 +139,28 @@ def _below(mount: str, control_group: str) -> Path:
     return ROOT / mount / control_group.lstrip("/")
 
 
-def _read(path: Path) -> str:
+def _content(mount: str, control_group: str, file: str) -> str:
+    """The content of a file of a unit's cgroup. (A Path would cost more than the kernel's part.)"""
+    return _read(f"{ROOT}/{mount}/{control_group.lstrip('/')}/{file}")
+
+
+def _read(path: Path | str) -> str:
     """The content of a file of the kernel; "" when it does not exist any more."""
     try:
-        return path.read_text(encoding="ascii")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return ""
+    try:
+        return _all(descriptor).decode("ascii")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def _all(descriptor: int) -> bytes:
+    """The whole content. (A file object would cost five times as much as these calls.)"""
+    content = os.read(descriptor, 4096)
+    while more := os.read(descriptor, 65536):
+        content += more
+    return content

@@ -36,7 +36,8 @@ def assign_ports(
     `kept`: the ports of the installed instances, also of workers that are not configured any more.
     Those stay reserved until they are removed, because a worker that is removed in this run stops
     only after the new workers have been started. `busy`: ports on which other programs of the host
-    listen now; nobody gets them anew. `without`: workers that stay as they are installed.
+    listen now; nobody gets them anew, nor that of the manager's metrics. `without`: workers that
+    stay as they are installed.
     """
     with_port = (w for w in configuration.workers if w.listen is Listen.TCP and w.type is not WorkerType.STATIC)
     workers = [worker for worker in with_port if worker.name not in without]
@@ -46,8 +47,9 @@ def assign_ports(
     assigned = [(w, whose) for w in workers for whose in w.instances if w.port is None or whose.number > 1]
     known = ((whose, kept.get(whose)) for w, whose in assigned if w.name not in out and kept.get(whose) != w.port)
     ports = pinned | {whose: port for whose, port in known if port is not None}
-    reserved = {*ports.values(), *kept.values(), *busy}
-    low, high = configuration.server.workers.port_range
+    server = configuration.server
+    reserved = {*ports.values(), *kept.values(), *busy, server.manager.port}
+    low, high = server.workers.port_range
     free = (port for port in range(low, high + 1) if port not in reserved)
     lacking: dict[str, Worker] = {}
     for worker, whose in sorted(assigned, key=lambda each: (each[0].not_roots is not None, each[1])):  # root's first

@@ -24,6 +24,7 @@ from tqunits.model import (
     Instance,
     KillMode,
     Listen,
+    ManagerSettings,
     Server,
     SignalRules,
     Worker,
@@ -305,7 +306,7 @@ def _shared_values(
         "repair": quote.path(str(layout.repair_request)),
         "repairing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "repair"]),
         "missing": quote.command([*target.argv_alone("missing"), str(layout.ledger), str(layout.units)]),
-        "managing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "manager"]),
+        **_manager_values(server.manager, target),
         "pausing": quote.command(
             [*target.argv_alone("backoff"), *(["--user"] if target.user_mode else []), "--units", str(layout.units)]
         ),
@@ -317,6 +318,18 @@ def _shared_values(
         "memory": quote.size(_PROXY_MEMORY + _CONNECTION_MEMORY * server.proxy.max_connections),
         "stop": quote.span(_proxy_stop(server.timeouts.drain)),
         **_certificate_values(server, target),
+    }
+
+
+def _manager_values(manager: ManagerSettings, target: Host) -> TemplateValues:
+    """Its sandbox lets it listen on the address of its metrics, and on nothing else."""
+    metrics = manager.metrics
+    own = ["--user"] if target.user_mode else []
+    options = [] if metrics is None else ["--metrics", metrics]
+    return {
+        "managing": quote.command([*target.program, *own, "manager", *options]),
+        "metrics_port": "" if manager.port is None else quote.count(manager.port),
+        "metrics_family": " AF_INET6" if metrics is not None and metrics.startswith("[") else "",
     }
 
 

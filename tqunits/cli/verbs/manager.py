@@ -28,6 +28,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control", metavar="SOCKET", type=Path, help="where to make a control socket, if systemd passes none"
     )
+    parser.add_argument(
+        "--metrics", metavar="ADDRESS:PORT", type=_loopback, help="where to answer GET /metrics (manager.metrics)"
+    )
+
+
+def _loopback(text: str) -> str:
+    """Such an address. Raises ArgumentTypeError, whose text argparse shows."""
+    from tqunits.config.reject import Reject  # a manager without metrics needs neither
+    from tqunits.config.words import loopback_address
+
+    try:
+        return loopback_address(text)
+    except Reject as rejected:
+        raise argparse.ArgumentTypeError(f"{rejected.message}: {rejected.hint}") from None
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
@@ -42,6 +56,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             control=control,
             notifier=notifier,
             is_journal="JOURNAL_STREAM" in os.environ,
+            metrics=arguments.metrics,
         )
     )
     return ExitStatus.OK
