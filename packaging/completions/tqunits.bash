@@ -88,6 +88,7 @@ _tqunits() {
         proxy,--journal-namespace) _tqunits_value worker; return ;;
         proxy,--access-log-sample) return ;;
         manager,--control) return ;;
+        manager,--metrics) return ;;
     esac
     if [[ $typed == -* ]]; then
         case $verb in
@@ -119,7 +120,7 @@ _tqunits() {
             maintenance) _tqunits_offer -h --help --all --json --text ;;
             resume) _tqunits_offer -h --help --all --json ;;
             proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --unready --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
-            manager) _tqunits_offer -h --help --control ;;
+            manager) _tqunits_offer -h --help --control --metrics ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --running --json ;;
             help) _tqunits_offer  ;;
