@@ -123,6 +123,7 @@ complete -c tqunits -n '__tqunits_verb render' -l systemd -d 'for that version o
 complete -c tqunits -n '__tqunits_verb render' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb render' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb ls' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb ls' -s w -l watch -d 'show the list again after each change'
 complete -c tqunits -n '__tqunits_verb ls' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb ls' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb show' -s h -l help -d 'show this help message and exit'

@@ -60,5 +60,6 @@ class ManagerAnswers:
         else:
             after, wait_us = manager_protocol.events_question(target)
             changes = await self._events.wait(after, wait_us / 1e6)
-            found = {"last_event": self._events.last, "events": [change.body() for change in changes]}
+            events = [change.body() for change in changes]
+            found = {"last_event": self._events.last, "since_us": self._since, "events": events}
         return protocol.JSON, protocol.encoded(found)

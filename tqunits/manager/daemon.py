@@ -73,7 +73,7 @@ class _Manager:
         routers = Routers(self._setup.layout, self._proxies)
         checks = HealthChecks(self._registry, restart=self._restart, progress=routers.completed, say=self._journal.say)
         commands = ManagerAnswers(self._setup.control, self._registry, self._events)
-        observer.begin(checks.follow_all)
+        observer.begin(lambda: self._on_placed(checks))
         await commands.server.start()
         self._setup.notifier.ready(self._status())
         self._sign_of_life()
@@ -82,6 +82,11 @@ class _Manager:
         checks.close()
         observer.close()
         commands.server.close()
+
+    def _on_placed(self, checks: HealthChecks) -> None:
+        """The installed files were read again."""
+        checks.follow_all()
+        self._events.wake()
 
     def _restart(self, record: InstanceRecord, reason: str) -> bool:
         """Queue a restart, and wait for nothing: the signals tell what comes of it."""
