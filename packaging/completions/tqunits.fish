@@ -234,6 +234,6 @@ complete -c tqunits -n '__tqunits_verb manager' -l control -d 'where to make a c
 complete -c tqunits -n '__tqunits_verb completion' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb completion' -a 'bash zsh fish'
 complete -c tqunits -n '__tqunits_verb version' -s h -l help -d 'show this help message and exit'
-complete -c tqunits -n '__tqunits_verb version' -l running -d 'ask the router\'s processes, too'
+complete -c tqunits -n '__tqunits_verb version' -l running -d 'ask the router\'s processes and the manager, too'
 complete -c tqunits -n '__tqunits_verb version' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb help' -a 'init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair pause drain maintenance resume proxy manager completion version'

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from machine import rest, wake
 
+from tqunits import __version__
+
 from .conftest import PROBE, Site
 
 MANAGER = "tq-manager.service"
@@ -204,6 +206,17 @@ def test_whoever_may_not_ask_and_who_gets_no_answer_is_told_so(managed: Site, al
     managed.machine.systemctl("stop", MANAGER, "tq-manager.socket")
     away = managed.machine.run(asked, check=False)
     assert (away.returncode, json.loads(away.stdout)["message"]) == (3, "the manager does not answer")
+
+
+def test_its_release_is_told_and_that_it_is_away(managed: Site) -> None:
+    managed.worker("alpha")
+    managed.install()
+    found = json.loads(managed.run("version", "--running", "--json"))["manager"]
+    assert found == {"release": __version__, "pid": int(managed.machine.show(MANAGER, "MainPID"))}
+    assert f"{MANAGER} {__version__}, process {found['pid']}" in managed.run("version", "--running")
+    managed.machine.systemctl("stop", MANAGER)
+    assert "the manager does not answer" in managed.run("version", "--running")
+    assert managed.machine.show(MANAGER, "ActiveState") == "inactive", "a question starts it"
 
 
 def test_a_socket_that_install_changes_is_made_anew(managed: Site) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tqunits.control import manager_protocol, questions
+from tqunits.control import manager_protocol, protocol, questions
 from tqunits.control.questions import PendingAnswer
 from tqunits.layout import Layout
 
@@ -22,7 +22,7 @@ PATIENCE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningManager:
     """A manager that runs."""
 
     release: str
@@ -44,12 +44,12 @@ class Changes:
         return self.last < after or (isinstance(first, int) and first > after + 1)
 
 
-def running(layout: Layout) -> Running | None:
+def running(layout: Layout) -> RunningManager | None:
     """The release and the process of the manager, which everybody may ask for; None when it does
     not answer."""
     found = _ask(layout, manager_protocol.RELEASE, PATIENCE_S)
-    release, pid = found.get("release"), found.get("pid")
-    return Running(release, pid) if isinstance(release, str) and isinstance(pid, int) else None
+    release, pid = protocol.release_of(found), found.get("pid")
+    return RunningManager(release, pid) if release is not None and isinstance(pid, int) else None
 
 
 def instances(layout: Layout) -> Sequence[Member] | None:

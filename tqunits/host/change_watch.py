@@ -24,6 +24,7 @@ from tqunits.control.managers import Member
 from tqunits.control.questions import PendingAnswer
 from tqunits.errors import TqunitsError
 from tqunits.host import run_time_health
+from tqunits.host.observe import manager_runs
 from tqunits.layout import Layout
 from tqunits.system.bus import Bus
 from tqunits.system.dbus import object_path
@@ -38,7 +39,6 @@ _WAIT_US: Final = 25_000_000
 
 _WORKERS: Final = (object_path("tq-worker@"), object_path("tq-backoff@"))
 _MANAGER: Final = object_path(name.MANAGER)
-_RUNS: Final = frozenset({"active", "activating", "reloading"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ class ChangeWatch:
         self._asked_at = time.monotonic()
         try:
             with Bus(user_mode=self._user_mode) as bus:
-                return any(unit.active in _RUNS for unit in bus.list_units([name.MANAGER]))
+                return manager_runs(bus)
         except TqunitsError:
             return False
 

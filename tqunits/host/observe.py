@@ -54,6 +54,11 @@ def running_routers(bus: Bus) -> tuple[str, ...]:
     return tuple(sorted(unit.name for unit in units if unit.active in {"active", "reloading", "refreshing"}))
 
 
+def manager_runs(bus: Bus) -> bool:
+    """Whether the manager runs, or is about to: then a question at its socket starts nothing."""
+    return any(unit.active in {"active", "activating", "reloading"} for unit in bus.list_units([name.MANAGER]))
+
+
 def router_codes(bus: Bus, units: Iterable[str]) -> Mapping[str, str]:
     """Unit of a router process -> the fingerprint of the code that it was started with. Left out
     where its environment has none or we may not read it."""
