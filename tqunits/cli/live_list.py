@@ -52,29 +52,26 @@ def watch(names: Sequence[str], context: Context, *, as_json: bool) -> int:
     """Show the list until the user ends it; returns the exit status. Raises TqunitsError when there
     is no list to begin with."""
     try:
-        with (
-            ChangeWatch(context.layout, user_mode=context.user_mode) as changes,
-            _bell(context.layout) as bell,
-            _form(context.output, as_json=as_json) as form,
-        ):
-            return _watch(names, changes, bell, form, context)
+        with ChangeWatch(context.layout, user_mode=context.user_mode) as changes, _bell(context.layout) as bell:
+            changes.wait(0, {})
+            first = _Moment(found=_list(names, changes, context), is_away=_is_away(changes, context))
+            with _form(context.output, as_json=as_json) as form:
+                form.show(first)
+                return _go_on(names, changes, bell, form, context)
     except KeyboardInterrupt:
         return _INTERRUPTED
 
 
-def _watch(names: Sequence[str], changes: ChangeWatch, bell: FolderBell | None, form: _Form, context: Context) -> int:
+def _go_on(names: Sequence[str], changes: ChangeWatch, bell: FolderBell | None, form: _Form, context: Context) -> int:
     others = {**form.descriptors, **({bell.fileno(): select.POLLIN} if bell is not None else {})}
-    changes.wait(0, {})
-    look = _Moment(found=_list(names, changes, context), is_away=_is_away(changes, context))
     while True:
-        form.show(look)
         context.output.flush()
         changes.wait(form.seconds, others)
         if context.output.is_unread:
             return UNREAD
         if bell is not None:
             bell.clear()
-        look = _look(names, changes, context)
+        form.show(_look(names, changes, context))
 
 
 def _look(names: Sequence[str], changes: ChangeWatch, context: Context) -> _Moment:

@@ -22,14 +22,6 @@ PATIENCE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class RunningManager:
-    """A manager that runs."""
-
-    release: str
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
 class Changes:
     """Changes of states, oldest first."""
 
@@ -44,12 +36,12 @@ class Changes:
         return self.last < after or (isinstance(first, int) and first > after + 1)
 
 
-def running(layout: Layout) -> RunningManager | None:
+def running(layout: Layout) -> tuple[str, int] | None:
     """The release and the process of the manager, which everybody may ask for; None when it does
     not answer."""
     found = _ask(layout, manager_protocol.RELEASE, PATIENCE_S)
     release, pid = protocol.release_of(found), found.get("pid")
-    return RunningManager(release, pid) if release is not None and isinstance(pid, int) else None
+    return (release, pid) if release is not None and isinstance(pid, int) else None
 
 
 def instances(layout: Layout) -> Sequence[Member] | None:

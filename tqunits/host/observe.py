@@ -67,7 +67,7 @@ def router_codes(bus: Bus, units: Iterable[str]) -> Mapping[str, str]:
 
 
 def _observe_unit(bus: Bus, unit: str, state: str) -> ObservedUnit:
-    started = _started(bus, unit) if unit.endswith(".service") or name.is_proxy_socket(unit) else 0
+    started = started_us(bus, unit) if unit.endswith(".service") or name.is_proxy_socket(unit) else 0
     needs_reload = bool(bus.property_of(unit, "Unit", "NeedDaemonReload", "b"))
     return ObservedUnit(state=state, started=started, needs_reload=needs_reload)
 
@@ -82,7 +82,7 @@ def _code(bus: Bus, unit: str) -> str:
     return next((each[len(mark) :].decode() for each in environment.split(b"\0") if each.startswith(mark)), "")
 
 
-def _started(bus: Bus, unit: str) -> int:
+def started_us(bus: Bus, unit: str) -> int:
     """When the unit's latest start began, in µs since 1970; 0: never.
 
     ExecMainStartTimestamp would not do: a program of type notify changes it with each MAINPID=

@@ -81,7 +81,7 @@ class _Manager:
         self._setup.notifier.stopping("ending; workers and routers run on")
         checks.close()
         observer.close()
-        commands.server.close()
+        commands.close()
 
     def _on_placed(self, checks: HealthChecks) -> None:
         """The installed files were read again."""

@@ -13,14 +13,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tqunits import __version__
 from tqunits.cli.context import Context
 from tqunits.errors import ExitStatus
-
-if TYPE_CHECKING:
-    from tqunits.control.managers import RunningManager
 
 _MANAGER = "tq-manager.service"
 
@@ -30,7 +26,7 @@ class _RunningReleases:
     """What runs."""
 
     routers: Mapping[str, str | None]  # unit -> release; None: it does not say
-    manager: RunningManager | None  # None: it does not answer
+    manager: tuple[str, int] | None  # its release and process; None: it does not answer
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,18 +55,16 @@ def _members(found: _RunningReleases | None) -> Mapping[str, object]:
     if found is None:
         return {"routers": None, "manager": None}
     routers = [{"unit": unit, "release": release} for unit, release in found.routers.items()]
-    manager = found.manager
-    return {
-        "routers": routers,
-        "manager": None if manager is None else {"release": manager.release, "pid": manager.pid},
-    }
+    manager = dict(zip(("release", "pid"), found.manager, strict=True)) if found.manager is not None else None
+    return {"routers": routers, "manager": manager}
 
 
 def _lines(found: _RunningReleases) -> Iterator[str]:
     for unit, release in found.routers.items():
         yield f"{unit} {release or '-'}"
     if found.manager is not None:
-        yield f"{_MANAGER} {found.manager.release}, process {found.manager.pid}"
+        release, pid = found.manager
+        yield f"{_MANAGER} {release}, process {pid}"
 
 
 def _messages(found: _RunningReleases) -> Iterator[str]:
@@ -83,7 +77,7 @@ def _messages(found: _RunningReleases) -> Iterator[str]:
         yield "no router runs"
     if found.manager is None:
         yield f"the manager does not answer: see 'systemctl status {_MANAGER}'"
-    elif found.manager.release != __version__:
+    elif found.manager[0] != __version__:
         yield _other(_MANAGER)
 
 
@@ -94,7 +88,7 @@ def _other(unit: str) -> str:
 def _status(found: _RunningReleases) -> ExitStatus:
     if not found.routers:
         return ExitStatus.NOT_RUNNING
-    releases = {*found.routers.values(), __version__ if found.manager is None else found.manager.release}
+    releases = {*found.routers.values(), __version__ if found.manager is None else found.manager[0]}
     return ExitStatus.OK if releases == {__version__} else ExitStatus.FAILED
 
 
