@@ -129,6 +129,19 @@ def test_a_manager_that_was_stopped_stays_so(managed: Site) -> None:
         assert managed.machine.show(MANAGER, "ActiveState") == "inactive"
 
 
+@pytest.mark.long
+def test_a_manager_that_hangs_is_away(managed: Site) -> None:
+    two_workers(managed)
+    with started(managed.machine, "ls", "--watch", "--json") as watching:
+        assert watching.document()["manager"] is True
+        managed.machine.systemctl("kill", "--signal=STOP", MANAGER)
+        watching.documents(until=lambda each: each["manager"] is False)
+        managed.machine.systemctl("stop", "tq-worker@beta")
+        watching.documents(until=lambda each: states(each)["beta"] == "stopped")
+        managed.machine.systemctl("kill", "--signal=CONT", MANAGER)
+        watching.documents(until=lambda each: each["manager"] is True)
+
+
 def test_who_may_not_ask_the_manager_sees_the_changes(managed: Site, alice: str) -> None:
     managed.worker("alpha")
     managed.install()

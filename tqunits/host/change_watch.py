@@ -37,6 +37,9 @@ RETRY_S: Final = 5.0
 _WAIT_US: Final = 25_000_000
 """The longest wait in one question to the manager, which would end it after 30 s."""
 
+_PATIENCE_S: Final = _WAIT_US / 1e6 + managers.PATIENCE_S
+"""A manager that has not answered until then hangs."""
+
 _WORKERS: Final = (object_path("tq-worker@"), object_path("tq-backoff@"))
 _MANAGER: Final = object_path(name.MANAGER)
 
@@ -94,8 +97,10 @@ class ChangeWatch:
         poll = select.poll()
         for descriptor, mask in {**others, **dict.fromkeys(self._descriptors(), select.POLLIN)}.items():
             poll.register(descriptor, mask)
-        is_looking = not self.is_there and (self._may_ask or self._signals is None)
-        seconds = min(seconds, RETRY_S) if is_looking else seconds
+        if self.is_there:
+            seconds = min(seconds, self._asked_at + _PATIENCE_S - time.monotonic())
+        elif self._may_ask or self._signals is None:
+            seconds = min(seconds, RETRY_S)
         return {descriptor for descriptor, _ in poll.poll(max(0.0, seconds) * 1000)}
 
     def _descriptors(self) -> Iterator[int]:
@@ -107,6 +112,8 @@ class ChangeWatch:
         """What has come; None: nothing that the caller waits for."""
         if self._pending is not None and self._pending.fileno() in ready:
             return self._answered(self._pending)
+        if self.is_there and time.monotonic() - self._asked_at >= _PATIENCE_S:
+            return self._give_up()
         if not self.is_there:
             self._hear()
             self._look_for_manager()
@@ -148,6 +155,13 @@ class ChangeWatch:
         self._hear()
         self._look_for_manager()
         return Woken()
+
+    def _give_up(self) -> Woken:
+        """The manager hangs: it has not even said that nothing has changed."""
+        if self._pending is not None:
+            self._pending.close()
+            self._pending = None
+        return self._lose()
 
     def _look_for_manager(self) -> None:
         is_due = self._is_manager_changed or time.monotonic() - self._asked_at >= RETRY_S
