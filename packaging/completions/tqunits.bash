@@ -102,7 +102,7 @@ _tqunits() {
             uninstall) _tqunits_offer -h --help --all --purge -y --yes --keep-ledger --dry-run --json -q --quiet --timeout ;;
             diff) _tqunits_offer -h --help --prune --json ;;
             render) _tqunits_offer -h --help --out --systemd --json ;;
-            ls) _tqunits_offer -h --help --json ;;
+            ls) _tqunits_offer -h --help -w --watch --json ;;
             show) _tqunits_offer -h --help --json ;;
             why) _tqunits_offer -h --help --json ;;
             logs) _tqunits_offer -h --help --access --router --request -f --follow -n --lines --since --until -p --priority -g --grep -b --boot -o --output --json ;;

@@ -9,7 +9,7 @@ import pytest
 from machine import Machine
 from operation import Host
 
-from tqunits.cli.verbs.ls import AWAY
+from tqunits.cli.listing import AWAY
 
 SOURCE = "/srv/tqunits/workers/{0}/config/worker.yaml"
 YAML = "path: /{0}\ncommand: [sleep, infinity]\n"

@@ -36,3 +36,23 @@ def test_on_a_terminal_it_is_made_printable(text: str, shown: str) -> None:
         Output(terminal, terminal).raw(text)
         terminal.flush()
         assert screen.read1().decode().replace("\r\n", "\n") == shown
+
+
+def test_a_document_of_many_is_one_line() -> None:
+    stream = io.StringIO()
+    output = Output(stream, io.StringIO())
+    output.owes_document = True
+    output.json_line("ls", 1, text=HOSTILE)
+    line, end, rest = stream.getvalue().partition("\n")
+    assert (end, rest, output.owes_document) == ("\n", "", False)
+    assert line.isprintable()
+    assert json.loads(line) == {"schema": "tqunits.ls", "version": 1, "text": HOSTILE}
+
+
+def test_whether_somebody_reads() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        output = Output(stream, stream)
+        assert not output.is_unread
+        os.close(reading)
+        assert output.is_unread

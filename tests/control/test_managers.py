@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tqunits.control import manager_protocol, protocol
+from tqunits.control import manager_protocol, managers, protocol
 from tqunits.control.managers import Changes
 from tqunits.control.protocol import LONGEST_WAIT_US, Problem
 
@@ -55,6 +55,23 @@ def test_what_is_no_document(answer: bytes) -> None:
 )
 def test_the_objects_of_a_document(document: dict[str, object], expected: object) -> None:
     assert manager_protocol.members(document, "rows") == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b'{"last_event": 2, "since_us": 7, "events": [{"number": 2}]}', Changes(2, [{"number": 2}], 7)),
+        (b'{"last_event": 0, "events": []}', Changes(0, [], 0)),  # an earlier release
+        (b'{"last_event": "2", "since_us": 7, "events": []}', None),
+        (b'{"last_event": 2, "since_us": null, "events": []}', None),
+        (b'{"last_event": 2, "since_us": 7, "events": [1]}', None),
+        (b"{}", None),
+        (b"[]", None),
+        (None, None),
+    ],
+)
+def test_changes_in_an_answer(answer: bytes | None, expected: Changes | None) -> None:
+    assert managers.changes_in(answer) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import PROBE, Site
+from tqunits import __version__
+
+from .conftest import PROBE, ROOT, Site
 
 MANAGER = "tq-manager.service"
 SOCKET = "/run/tqunits/manager/control.sock"
@@ -194,6 +196,40 @@ def test_whoever_may_not_ask_and_who_gets_no_answer_is_told_so(managed: Site, al
     managed.machine.systemctl("stop", MANAGER, "tq-manager.socket")
     away = managed.machine.run(asked, check=False)
     assert (away.returncode, json.loads(away.stdout)["message"]) == (3, "the manager does not answer")
+
+
+def test_the_times_of_files_are_told(managed: Site) -> None:
+    managed.worker("alpha", "static: {directory: www}\n")
+    managed.machine.write(f"{ROOT}/workers/alpha/www/index.html", "hello")
+    managed.install()
+    found = instances(managed)["alpha"]["files"]
+    program = f"{ROOT}/workers/alpha/src/main.py"
+    assert (found["program"]["path"], found["public"]["path"]) == (program, f"{ROOT}/workers/alpha/www")
+    assert found["program"]["modified_us"] // 10**6 == int(managed.machine.run(["stat", "-c%Y", program]).stdout)
+    assert found["views"] == {"path": f"{ROOT}/workers/alpha/views", "modified_us": None, "why": "there is none"}
+
+    assert json.loads(managed.run("show", "alpha", "--json"))["newer"] is None
+    managed.machine.run(["touch", program])
+    assert instances(managed)["alpha"]["files"]["program"]["modified_us"] > found["program"]["modified_us"]
+    told = f"{program} is newer than its process: 'tqunits restart alpha'"
+    assert told in managed.run("show", "alpha")
+    assert json.loads(managed.run("show", "alpha", "--json"))["newer"] == told
+    managed.run("restart", "alpha")
+    assert "newer than its process" not in managed.run("show", "alpha")
+    managed.machine.run(["chmod", "700", f"{ROOT}/workers/alpha/src"])
+    why = instances(managed)["alpha"]["files"]["program"]["why"]
+    assert why == "this user may not look there"
+
+
+def test_its_release_is_told_and_that_it_is_away(managed: Site) -> None:
+    managed.worker("alpha")
+    managed.install()
+    found = json.loads(managed.run("version", "--running", "--json"))["manager"]
+    assert found == {"release": __version__, "pid": int(managed.machine.show(MANAGER, "MainPID"))}
+    assert f"{MANAGER} {__version__}, process {found['pid']}" in managed.run("version", "--running")
+    managed.machine.systemctl("stop", MANAGER)
+    assert "the manager does not answer" in managed.run("version", "--running")
+    assert managed.machine.show(MANAGER, "ActiveState") == "inactive", "a question starts it"
 
 
 def test_a_socket_that_install_changes_is_made_anew(managed: Site) -> None:

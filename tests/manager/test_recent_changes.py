@@ -65,3 +65,11 @@ async def test_a_wait_for_what_is_there_is_none() -> None:
     events = RecentChanges()
     events.add(change(1))
     assert numbers(await events.wait(0, 60)) == [1]
+
+
+async def test_a_wait_can_be_ended_without_a_change() -> None:
+    events = RecentChanges()
+    waiting = asyncio.ensure_future(events.wait(0, 3600))
+    await asyncio.sleep(0)
+    events.wake()
+    assert numbers(await waiting) == []

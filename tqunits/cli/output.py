@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,10 @@ from typing import TextIO
 
 from tqunits.errors import ConfigurationError, Diagnostic, Severity, TqunitsError
 from tqunits.printable import printable
+
+UNREAD = 128 + signal.SIGPIPE
+"""The exit status of a verb that ends because nobody reads its data: a shell gives the same for a
+program that SIGPIPE has ended."""
 
 _SGR = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 _SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
@@ -43,6 +49,27 @@ class Output:
     def interactive(self) -> bool:
         """Whether stderr is a terminal: only then progress is written."""
         return self._stderr.isatty()
+
+    @property
+    def descriptor(self) -> int:
+        """Of the data's stream."""
+        return self._stdout.fileno()
+
+    @property
+    def is_screen(self) -> bool:
+        """Whether data goes to a terminal on which it can be drawn anew in its place."""
+        return self._stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+    def draw(self, text: str) -> None:
+        """Text for a terminal, with the sequences that move its cursor: screen.py makes it."""
+        self._stdout.write(text)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether nobody will read the data any more: the reader of the pipe has gone."""
+        poll = select.poll()
+        poll.register(self.descriptor, 0)
+        return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
     def asks(self, question: str, answer: str) -> bool:
         """Whether the user at the terminal gives this answer; False without a terminal."""
@@ -72,10 +99,13 @@ class Output:
         JSON itself leaves DEL and the controls beyond ASCII as they are; bytes that are no UTF-8
         could not be written.
         """
-        self.owes_document = False
-        document = {"schema": f"tqunits.{schema}", "version": version, **members}
-        text = json.dumps(document, indent=2, ensure_ascii=False)
+        text = json.dumps(self._document(schema, version, members), indent=2, ensure_ascii=False)
         self._stdout.write("\n".join(map(_json_line, text.split("\n"))) + "\n")
+
+    def json_line(self, schema: str, version: int, **members: object) -> None:
+        """The same in one line, for one document of many."""
+        text = json.dumps(self._document(schema, version, members), ensure_ascii=False)
+        self._stdout.write(_json_line(text) + "\n")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Cell | str]]) -> None:
         """Columns aligned with two spaces between, as systemctl prints them."""
@@ -98,6 +128,10 @@ class Output:
     def styled(self, text: str, style: str) -> str:
         """`text` in a style, for a line of data."""
         return self._paint(self._stdout, printable(text), style)
+
+    def _document(self, schema: str, version: int, members: Mapping[str, object]) -> Mapping[str, object]:
+        self.owes_document = False
+        return {"schema": f"tqunits.{schema}", "version": version, **members}
 
     def _diagnostic(self, finding: Diagnostic) -> str:
         place = f"{finding.mark}: " if finding.mark else ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from tqunits.model import WorkerType
 
@@ -29,6 +30,9 @@ _RUNTIMES: Mapping[str, WorkerType] = {
     "java": WorkerType.JAVA,
     "php": WorkerType.PHP,
 }
+
+MAX_ARGUMENTS = 16
+"""Arguments that `own_files` looks at: a script is among the first."""
 
 _NAME = re.compile(r"([a-z][a-z-]*[a-z])(?:\d+(?:\.\d+)*)?")
 _SCRIPTS_OF_NODE = "node_modules/.bin/"
@@ -76,3 +80,14 @@ def _behind_env(command: Sequence[str]) -> int:
             return len(command)
         at += 2 if command[at] in _ENV_TAKES_ANOTHER else 1
     return at
+
+
+def own_files(command: Sequence[str]) -> tuple[str, ...]:
+    """The words of a command that may be the file with the worker's code, the likeliest first: of a
+    runtime its arguments, then the program itself."""
+    found = program(command)
+    at = found.at if found is not None else 0
+    if runtime(command) is WorkerType.EXEC:
+        return tuple(command[at : at + 1])
+    arguments = (word for word in command[at + 1 :] if not word.startswith("-"))
+    return (*islice(arguments, MAX_ARGUMENTS), command[at])

@@ -5,6 +5,9 @@ paths and sizes.
     GET /instances                       what the registry knows of each instance
     GET /events?after=12&wait_us=5000000 the changes after number 12; with none, it waits for one
 
+The wait for a change ends early, with none, when other workers are installed than before. Numbers
+count from the manager's start, which an answer has as `since_us`: another start is another count.
+
 All but the first are for root and for the manager's own user. Every answer is one JSON object with
 `version`, as those of the routers (protocol.py).
 """

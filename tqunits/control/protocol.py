@@ -250,9 +250,14 @@ def release(answer: bytes) -> str | None:
     """The release whose code the process runs, from a Status. None when the answer is not valid,
     and where it has none: then it is an earlier one."""
     try:
-        found = json.loads(answer)["release"]
+        return release_of(json.loads(answer))
     except _NO_ANSWER:
         return None
+
+
+def release_of(document: Body) -> str | None:
+    """The release in an answer of a router or the manager; None where it has none."""
+    found = document.get("release")
     return found if isinstance(found, str) and _RELEASE.fullmatch(found) else None
 
 

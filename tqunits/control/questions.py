@@ -46,13 +46,47 @@ def answer(path: Path, target: str, *, patience: float = TIMEOUT_S) -> bytes | N
     """
     deadline = time.monotonic() + patience
     try:
-        with socket.socket(socket.AF_UNIX) as peer:
-            _connect(peer, path)
-            peer.settimeout(patience)
-            peer.sendall(protocol.question(target))
-            return _body(peer, deadline)
+        with PendingAnswer(path, target) as pending:
+            return pending.answer(deadline - time.monotonic())
     except OSError:
         return None
+
+
+class PendingAnswer:
+    """The answer to a question that is sent here. The descriptor is readable when the answer comes,
+    and when the other side goes without one. Use it in a `with`, or close it."""
+
+    def __init__(self, path: Path, target: str) -> None:
+        """Raises OSError: nobody listens there."""
+        self._peer = socket.socket(socket.AF_UNIX)
+        try:
+            _connect(self._peer, path)
+            self._peer.settimeout(TIMEOUT_S)
+            self._peer.sendall(protocol.question(target))
+        except OSError:
+            self._peer.close()
+            raise
+
+    def __enter__(self) -> PendingAnswer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """The descriptor to poll for reading."""
+        return self._peer.fileno()
+
+    def answer(self, patience: float = TIMEOUT_S) -> bytes | None:
+        """The body of the answer; None when there is none within so many seconds, or a refusal."""
+        try:
+            return _body(self._peer, time.monotonic() + patience)
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """Ask no more; a second call does nothing."""
+        self._peer.close()
 
 
 def _connect(peer: socket.socket, path: Path) -> None:

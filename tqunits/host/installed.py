@@ -5,13 +5,14 @@ Only the drop-ins are read, never YAML: the verbs act on what is installed, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
 from tqunits.model import Instance
-from tqunits.routing.codec.document import MAX_SNAPSHOT, Served, files_alone
+from tqunits.routing.codec.document import MAX_SNAPSHOT, Served, files_alone, folders
 from tqunits.system.files import read_regular, read_text_if_exists
 from tqunits.units import environment, name
 from tqunits.units.unitfile import Ledger, ledger
@@ -55,6 +56,16 @@ def served(layout: Layout) -> tuple[Served, ...]:
     except (FileNotFoundError, NotADirectoryError):
         return ()
     return files_alone(content.decode("utf-8", "surrogateescape"))
+
+
+def served_folders(layout: Layout) -> Mapping[str, str]:
+    """Worker -> the folder whose files the router serves for it. Empty where the routes can not be
+    read."""
+    try:
+        content = read_regular(Path(layout.routes), MAX_SNAPSHOT)
+    except (OSError, TqunitsError):
+        return {}
+    return folders(content.decode("utf-8", "surrogateescape"))
 
 
 def serving(workers: Sequence[Installed], layout: Layout) -> dict[str, str]:

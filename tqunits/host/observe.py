@@ -54,6 +54,11 @@ def running_routers(bus: Bus) -> tuple[str, ...]:
     return tuple(sorted(unit.name for unit in units if unit.active in {"active", "reloading", "refreshing"}))
 
 
+def manager_runs(bus: Bus) -> bool:
+    """Whether the manager runs, or is about to: then a question at its socket starts nothing."""
+    return any(unit.active in {"active", "activating", "reloading"} for unit in bus.list_units([name.MANAGER]))
+
+
 def router_codes(bus: Bus, units: Iterable[str]) -> Mapping[str, str]:
     """Unit of a router process -> the fingerprint of the code that it was started with. Left out
     where its environment has none or we may not read it."""
@@ -62,7 +67,7 @@ def router_codes(bus: Bus, units: Iterable[str]) -> Mapping[str, str]:
 
 
 def _observe_unit(bus: Bus, unit: str, state: str) -> ObservedUnit:
-    started = _started(bus, unit) if unit.endswith(".service") or name.is_proxy_socket(unit) else 0
+    started = started_us(bus, unit) if unit.endswith(".service") or name.is_proxy_socket(unit) else 0
     needs_reload = bool(bus.property_of(unit, "Unit", "NeedDaemonReload", "b"))
     return ObservedUnit(state=state, started=started, needs_reload=needs_reload)
 
@@ -77,7 +82,7 @@ def _code(bus: Bus, unit: str) -> str:
     return next((each[len(mark) :].decode() for each in environment.split(b"\0") if each.startswith(mark)), "")
 
 
-def _started(bus: Bus, unit: str) -> int:
+def started_us(bus: Bus, unit: str) -> int:
     """When the unit's latest start began, in µs since 1970; 0: never.
 
     ExecMainStartTimestamp would not do: a program of type notify changes it with each MAINPID=

@@ -38,7 +38,7 @@ from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import Instance, account_of
 from tqunits.routing.codec.document import installed_routes, with_workers
 from tqunits.units import credentials, name, polkit_rule, shared, turnover, unitfile, upkeep
-from tqunits.units.observed import Observed, ObservedFile
+from tqunits.units.observed import Observed, ObservedFile, is_newer
 from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import (
     Admit,
@@ -283,8 +283,8 @@ def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool
     times = [f.modified for path, f in observed.files.items() if name.unit_at(path) in sources]
     worker = name.worker_of(unit)
     times += [f.modified for path, f in observed.copies.items() if credentials.worker_of(path) == worker]
-    built = observed.built.get(worker or "", 0)
-    times += [built] if built <= observed.now else []  # after the clock was set back, no start would ever be later
+    if is_newer(observed.built.get(worker or "", 0), started, observed.now):
+        return True
     return started > 0 and any(modified > started for modified in times)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import socket
 from typing import Final
@@ -19,8 +20,9 @@ from tqunits.control import manager_protocol, protocol
 from tqunits.control.protocol import Problem
 from tqunits.control.server import MAX_CLIENTS, PATIENCE, LocalServer
 from tqunits.http.head import RequestHead
+from tqunits.manager import file_times
+from tqunits.manager.file_times import FileTimes
 from tqunits.manager.recent_changes import RecentChanges
-from tqunits.manager.record import InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.manager.usage import usage_of
 
@@ -37,6 +39,8 @@ class ManagerAnswers:
         """`place`: the path of a new socket, or systemd's socket."""
         self._registry = registry
         self._events = events
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="files")
+        self._files = FileTimes(self._thread)
         self._since = time.time_ns() // 1000
         self.server = LocalServer(
             place,
@@ -48,6 +52,11 @@ class ManagerAnswers:
             max_body=protocol.MAX_QUESTION,
         )
 
+    def close(self) -> None:
+        """Answer no more."""
+        self.server.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     async def _answer(self, head: RequestHead, _: bytes, uid: int) -> tuple[str, bytes]:
         target = head.target.decode("latin-1")
         if head.method != b"GET":
@@ -57,14 +66,19 @@ class ManagerAnswers:
         elif uid not in {0, os.geteuid()}:
             raise Problem(403, "only root may ask for more than /version")
         elif target == manager_protocol.INSTANCES:
-            records = list(self._registry.records.values())
-            found = {"last_event": self._events.last, "instances": [_told(record) for record in records]}
+            found = await self._instances()
         else:
             after, wait_us = manager_protocol.events_question(target)
             changes = await self._events.wait(after, wait_us / 1e6)
-            found = {"last_event": self._events.last, "events": [change.body() for change in changes]}
+            events = [change.body() for change in changes]
+            found = {"last_event": self._events.last, "since_us": self._since, "events": events}
         return protocol.JSON, protocol.encoded(found)
 
-
-def _told(record: InstanceRecord) -> protocol.Body:
-    return {**record.body(), **usage_of(record.seen.cgroup).body()}
+    async def _instances(self) -> protocol.Body:
+        """All of one moment, but for the files, which are looked at first."""
+        files = await self._files.of(self._registry.records.values())
+        bodies = [
+            {**record.body(), **usage_of(record.seen.cgroup).body(), "files": file_times.body(files.get(whose))}
+            for whose, record in self._registry.records.items()
+        ]
+        return {"last_event": self._events.last, "instances": bodies}

@@ -95,7 +95,7 @@ class _Manager:
         self._setup.notifier.stopping("ending; workers and routers run on")
         checks.close()
         observer.close()
-        commands.server.close()
+        commands.close()
         if metrics is not None:
             metrics.close()
 
@@ -109,6 +109,7 @@ class _Manager:
         """The installed files were read again."""
         checks.follow_all()
         readiness.write()
+        self._events.wake()
 
     def _is_held(self, whose: Instance) -> bool:
         """Whether an instance that runs lacks its file `serving`, and is not about to stop."""

@@ -21,7 +21,7 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.host import pauses
-from tqunits.host.installed import Installed, installed
+from tqunits.host.installed import Installed, installed, served_folders
 from tqunits.layout import Layout
 from tqunits.lifecycle import outcome, state
 from tqunits.lifecycle.state import Event
@@ -183,7 +183,8 @@ class Observer:
         for each in found:
             for unit in (each.unit, name.backoff(each.instance)):
                 self._instances[object_path(unit)] = each.instance
-        self._registry.place(map(place_of, found))
+        folders = served_folders(self._layout)
+        self._registry.place(place_of(each, folders.get(each.worker)) for each in found)
 
     def _read(self, instances: Iterable[Instance], *, at: int) -> None:
         """Ask systemd about these instances. Raises TqunitsError."""
@@ -218,8 +219,9 @@ class Observer:
         self._timers.append(self._loop.call_later(seconds, what))
 
 
-def place_of(found: Installed) -> Place:
-    """What the installed files say of an instance."""
+def place_of(found: Installed, public: str | None) -> Place:
+    """What the installed files say of an instance. `public`: the folder that the router serves of
+    its worker."""
     ledger = found.ledger
     return Place(
         whose=found.instance,
@@ -228,6 +230,7 @@ def place_of(found: Installed) -> Place:
         hosts=ledger.hosts,
         address=ledger.socket or (f"127.0.0.1:{ledger.port}" if ledger.port else ""),
         source=ledger.source,
+        public=public,
         health=ledger.health,
     )
 
@@ -245,6 +248,7 @@ def seen_of(bus: Bus, unit: str, event: Event) -> Seen:
         restarts=integer(bus.property_of(unit, "Service", "NRestarts", "u")),
         result=str(bus.property_of(unit, "Service", "Result", "s")),
         cause=_cause(bus, unit) if event in {Event.EXITED, Event.GIVEN_UP} else "",
+        command=bus.command(unit),
     )
 
 

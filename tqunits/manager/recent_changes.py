@@ -35,6 +35,10 @@ class RecentChanges:
     def add(self, change: Change) -> None:
         """A change has happened. Wakes all who wait."""
         self._kept.append(change)
+        self.wake()
+
+    def wake(self) -> None:
+        """End all waits: those who wait have something else to look at."""
         self._news.set()
         self._news = asyncio.Event()
 
@@ -46,7 +50,7 @@ class RecentChanges:
         return [change for change in self._kept if change.number > number]
 
     async def wait(self, number: int, seconds: float) -> Sequence[Change]:
-        """The same, once there are some, or when the time is over."""
+        """The same, once there are some, or when the wait is ended or its time is over."""
         found = self.after(number)
         if not found and seconds > 0:
             with contextlib.suppress(TimeoutError):

@@ -24,6 +24,7 @@ class Place:
     hosts: tuple[str, ...]
     address: str  # 127.0.0.1:9000, or the path of its socket
     source: str  # its worker.yaml
+    public: str | None = None  # the folder whose files the router serves, absolute
     health: Health | None = None  # the rules of its checks; None: its drop-in does not say
 
 
@@ -39,6 +40,7 @@ class Seen:
     restarts: int = 0  # automatic ones
     result: str = "success"  # why its last run ended (systemd.service(5), $SERVICE_RESULT)
     cause: str = ""  # the same in words; "" while nothing is wrong
+    command: tuple[str, ...] = ()  # of ExecStart=
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

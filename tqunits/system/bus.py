@@ -119,12 +119,16 @@ class Bus:
             main_code=integer(self.property_of(unit, "Service", "ExecMainCode", "i")),
             main_status=integer(self.property_of(unit, "Service", "ExecMainStatus", "i")),
             gate_status=self.gate_status(unit),
-            program=_program(self.property_of(unit, "Service", "ExecStart", _COMMANDS)),
+            program=next(iter(self.command(unit)), ""),
             invocation=self.invocation(unit),
             main_pid=integer(self.property_of(unit, "Service", "ExecMainPID", "u")),
             main_exit_us=integer(self.property_of(unit, "Service", "ExecMainExitTimestamp", "t")),
             was_active=integer(self.property_of(unit, "Unit", "ActiveEnterTimestampMonotonic", "t")) >= began > 0,
         )
+
+    def command(self, unit: str) -> tuple[str, ...]:
+        """The command that ExecStart= executes in the end; empty when it has none."""
+        return _command(self.property_of(unit, "Service", "ExecStart", _COMMANDS))
 
     def queue(self, method: str, unit: str) -> str:
         """Queue a job for a unit (StartUnit, StopUnit, ...), which replaces a contradicting one;
@@ -207,11 +211,10 @@ def _gate_status(commands: object) -> int | None:
     return next((integer(status) for code, status in ended if code == os.CLD_EXITED and status), None)
 
 
-def _program(commands: object) -> str:
-    """The program that the first of these commands executes in the end: for a launcher it follows
-    "--"."""
+def _command(commands: object) -> tuple[str, ...]:
+    """The first of these commands, as it is executed in the end: for a launcher it follows "--"."""
     for path, argv, *_ in map(rows, rows(commands)):
-        words = [str(word) for word in rows(argv)]
+        words = tuple(str(word) for word in rows(argv))
         is_launched = "--" in words[:-1] and any(word.endswith(_LAUNCHER) for word in words[: words.index("--")])
-        return words[words.index("--") + 1] if is_launched else str(path)
-    return ""
+        return words[words.index("--") + 1 :] if is_launched else (str(path), *words[1:])
+    return ()

@@ -130,3 +130,28 @@ class FolderWatches:
             watch = self._known.get(number)
             if watch is not None and watch.is_too_busy(events, second):
                 watch.close()  # nothing is told: who were told would watch it again at once
+
+
+class FolderBell:
+    """Rings for any change in some folders, on a descriptor that the command line polls."""
+
+    def __init__(self) -> None:
+        """Raises OSError: the user has no inotify instance left."""
+        self._inotify = INotify(nonblocking=True)
+
+    def add(self, folder: Path) -> None:
+        """Ring for this folder, too, if it is there and can be read."""
+        with contextlib.suppress(OSError):
+            self._inotify.add_watch(folder, _CHANGES | flags.ONLYDIR | flags.DONT_FOLLOW)
+
+    def fileno(self) -> int:
+        """Readable when it has rung."""
+        return int(self._inotify.fileno())
+
+    def clear(self) -> None:
+        """Forget what has rung."""
+        self._inotify.read(timeout=0)
+
+    def close(self) -> None:
+        """Ring no more."""
+        self._inotify.close()

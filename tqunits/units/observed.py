@@ -73,3 +73,12 @@ class Observed:
         """Whether the unit has processes, or will have them soon. A crash loop counts: it would
         restart with the old files."""
         return self.is_up(unit) or self.state(unit) == "activating"
+
+
+def is_newer(at: int, started: int, now: int) -> bool:
+    """Whether what was made at this time is newer than a process; all in µs since 1970, 0: never.
+
+    A time that is yet to come says nothing: the clock was set back, and no start would ever be
+    later.
+    """
+    return 0 < started < at <= now

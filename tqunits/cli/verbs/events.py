@@ -1,7 +1,8 @@
 """Show what has happened to the workers: each change of a state, with its time and its cause.
 
 The changes come from the manager, which keeps the last 1000 since its start. -f goes on with those
-that come, until you interrupt it or the manager ends. All of them, of earlier starts too, are in
+that come, until you interrupt it. When the manager ends, or is started anew, -f says so and goes on
+as soon as it is back. All of them, of earlier starts too, are in
 the journal: 'journalctl -u tq-manager', with the fields TQUNITS_WORKER, TQUNITS_EVENT,
 TQUNITS_STATE and TQUNITS_CAUSE to search for.
 
@@ -9,7 +10,8 @@ TQUNITS_STATE and TQUNITS_CAUSE to search for.
 
 Only root may ask the manager.
 
-Exit status: 0, 3 when the manager does not answer, 4 no such worker, 5 not permitted.
+Exit status: 0, 3 when the manager does not answer, 4 no such worker, 5 not permitted; with -f also
+141 when nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -21,15 +23,18 @@ from collections.abc import Mapping, Sequence
 
 from tqunits.cli.condition import STYLES
 from tqunits.cli.context import Context
-from tqunits.cli.output import Output
+from tqunits.cli.output import UNREAD, Output
 from tqunits.cli.selection import named
 from tqunits.control import managers
-from tqunits.control.managers import Changes
 from tqunits.errors import ExitStatus, NotRunning
+from tqunits.host.change_watch import ChangeWatch, Woken
 from tqunits.host.installed import installed
 from tqunits.printable import printable
 
-_WAIT_US = 25_000_000
+_LOOK_S = 25.0
+_LOST = "some changes came too fast to be shown: 'journalctl -u tq-manager' has them"
+_GONE = "the manager is away: its changes are shown when it is back"
+_BACK = "the manager is back"
 
 _Event = Mapping[str, object]
 
@@ -41,45 +46,56 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+def run(arguments: argparse.Namespace, context: Context) -> int:
     """Show them, and follow."""
     wanted = {each.name for each in named(arguments.names, installed(context.layout), context)}
     context.require_root("asking the manager")
+    if arguments.follow:
+        try:
+            return _follow(wanted, context, as_json=arguments.json)
+        except KeyboardInterrupt:
+            return ExitStatus.OK
     found = managers.changes(context.layout, after=0)
     if found is None:
         raise _away()
-    if arguments.json and not arguments.follow:
-        context.output.json("events", 1, events=_chosen(found, wanted))
-        return ExitStatus.OK
-    _print(_chosen(found, wanted), context.output, as_json=arguments.json)
-    if not arguments.follow:
-        return ExitStatus.OK
-    try:
-        return _follow(found, wanted, context, as_json=arguments.json)
-    except KeyboardInterrupt:
-        return ExitStatus.OK
+    events = _chosen(found.events, wanted)
+    if arguments.json:
+        context.output.json("events", 1, events=events)
+    else:
+        _print(events, context.output, as_json=False)
+    return ExitStatus.OK
 
 
-def _follow(found: Changes, wanted: set[str], context: Context, *, as_json: bool) -> ExitStatus:
-    output = context.output
-    output.owes_document = False
-    while True:
-        output.flush()
-        later = managers.changes(context.layout, after=found.last, wait_us=_WAIT_US)
-        if later is None:
+def _follow(wanted: set[str], context: Context, *, as_json: bool) -> int:
+    output, was_there = context.output, True
+    with ChangeWatch(context.layout, user_mode=context.user_mode) as changes:
+        woken = changes.wait(0, {})
+        if not changes.is_there:
             raise _away()
-        if later.lost(found.last):
-            output.message("some changes came too fast to be shown: 'journalctl -u tq-manager' has them")
-        _print(_chosen(later, wanted), output, as_json=as_json)
-        found = later
+        output.owes_document = False
+        while not output.is_unread:
+            _print(_chosen(woken.events, wanted), output, as_json=as_json)
+            _tell(woken, changes, output, was_there=was_there)
+            output.flush()
+            was_there = changes.is_there
+            woken = changes.wait(_LOOK_S, {output.descriptor: 0})
+    return UNREAD
+
+
+def _tell(woken: Woken, changes: ChangeWatch, output: Output, *, was_there: bool) -> None:
+    """What is to be said besides the changes themselves."""
+    if woken.are_lost:
+        output.message(_LOST)
+    if changes.is_there is not was_there:
+        output.message(_BACK if changes.is_there else _GONE)
 
 
 def _away() -> NotRunning:
     return NotRunning("the manager does not answer", hint="'systemctl status tq-manager' tells why")
 
 
-def _chosen(found: Changes, wanted: set[str]) -> Sequence[_Event]:
-    return [event for event in found.events if not wanted or event.get("name") in wanted]
+def _chosen(events: Sequence[_Event], wanted: set[str]) -> Sequence[_Event]:
+    return [event for event in events if not wanted or event.get("name") in wanted]
 
 
 def _print(events: Sequence[_Event], output: Output, *, as_json: bool) -> None:

@@ -24,7 +24,7 @@ from tqunits.cli.explained import facts_of, known, worker_named
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.verbs.why import as_json, style_of
 from tqunits.errors import ExitStatus
-from tqunits.host import due
+from tqunits.host import due, program_age
 from tqunits.host.endings import details
 from tqunits.host.evidence import of_exit
 from tqunits.host.installed import Installed
@@ -58,6 +58,7 @@ class _Facts:
     exits: tuple[Exit, ...] = ()
     explained: Facts  # for the sentence at the top
     outdated: str = ""  # why its program is not what its sources say
+    newer: str = ""  # that its program is newer than its process
 
     @property
     def unit(self) -> str | None:
@@ -102,6 +103,7 @@ def _installed_facts(
 ) -> _Facts:
     with Bus(user_mode=context.user_mode) as bus:
         paths = [Path(str(path)) for path in rows(bus.property_of(here.unit, "Unit", "DropInPaths", "as"))]
+        newer = program_age.newer(here, bus, context.layout) if explained.runs else ""
     overrides = effective.overrides(paths)
     shown = (
         effective.settings(worker, overrides) if worker else effective.directives(here.drop_in, here.text, overrides)
@@ -116,6 +118,7 @@ def _installed_facts(
         exits=journal.exits(here.unit, EXITS, user_mode=context.user_mode),
         explained=explained,
         outdated=due.outdated(worker, context.layout) if worker else "",
+        newer=newer,
     )
 
 
@@ -179,7 +182,8 @@ def _state(status: InstanceStatus, explained: Facts) -> Iterator[str]:
 
 def _program(facts: _Facts) -> list[tuple[str, str]]:
     told = facts.outdated.removeprefix("its program is ")
-    return [("program", f"{told} ({due.ADVICE})")] if told else []
+    lines = [f"{told} ({due.ADVICE})"] if told else []
+    return [("program", line) for line in (*lines, *([facts.newer] if facts.newer else []))]
 
 
 def _origin(row: effective.Row) -> Cell:
@@ -204,6 +208,7 @@ def _json(facts: _Facts) -> Mapping[str, object]:
         "drop_ins": list(facts.drop_ins),
         "exits": [_exit_json(exit_) for exit_ in facts.exits],
         "outdated": facts.outdated or None,
+        "newer": facts.newer or None,
         "port_held_by": facts.explained.holder or None,
         "why": as_json(facts.explained, judge(facts.explained)),
     }

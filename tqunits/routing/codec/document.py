@@ -89,6 +89,15 @@ def files_alone(text: str) -> tuple[Served, ...]:
         ) from None
 
 
+def folders(text: str) -> Mapping[str, str]:
+    """Worker -> the folder of its files in a snapshot; empty when the text is not ours."""
+    try:
+        workers = _read(text)["workers"]
+        return {str(each["name"]): str(each["static"]["directory"]) for each in workers if each["static"]}
+    except _NOT_OURS:
+        return {}
+
+
 def installed_routes(text: str) -> Mapping[str, frozenset[tuple[str, str]]]:
     """Worker -> its pairs of a host ("" for any) and a route in a snapshot; empty when the text is
     not ours.
