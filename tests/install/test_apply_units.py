@@ -134,17 +134,17 @@ def test_it_waits_for_another_tqunits_and_then_reads_all_files_again(host: Site)
     holder = host.machine.start(["flock", LOCK, "cat"], stdin=PIPE)
     host.machine.wait_until(lambda: host.machine.run(["flock", "-n", LOCK, "true"], check=False).returncode == 1)
     host.machine.systemctl("start", "--no-block", ALL, one("alpha"))
-    for unit in (ALL, one("alpha")):
-        host.machine.wait_until(lambda unit=unit: "another tqunits is at work" in host.machine.journal(unit, since))
+    both = (ALL, one("alpha"))
+    waiting = "another tqunits is at work"
+    host.machine.wait_until(lambda: all(waiting in host.machine.journal(unit, since) for unit in both))
     host.worker("alpha", "environment: {COLOUR: red}\n")
     assert holder.stdin is not None
     with holder:
         holder.stdin.close()
-    for unit in (ALL, one("alpha")):
-        host.machine.wait_until(lambda unit=unit: host.machine.show(unit, "ActiveState") == "inactive")
-        assert host.machine.show(unit, "Result") == "success"
+    host.machine.wait_until(lambda: all(host.machine.show(unit, "ActiveState") == "inactive" for unit in both))
+    assert [host.machine.show(unit, "Result") for unit in both] == ["success", "success"]
     assert host.get("/alpha/environment")[1]["COLOUR"] == "red"
-    said = host.machine.journal(ALL, since) + host.machine.journal(one("alpha"), since)
+    said = "".join(host.machine.journal(unit, since) for unit in both)
     assert said.count("restart tq-worker@alpha.service") == 1
     assert said.count("nothing to do") == 1
 

@@ -20,8 +20,9 @@ to /etc, to the folders of tqunits below /var and /run, and to the folder of the
 did is in the journal ('journalctl -u tq-apply'), and they fail where this command fails. The
 manager may start them, and root; polkit's rule says so.
 
-Exit status: 0 all is as it is configured, 1 something is refused or has failed, 3 no configured
-worker is called NAME, 5 not permitted, 6 a worker was not healthy in time.
+Exit status: 0 all is as it is configured, 1 something is refused or has failed, 4 no configured
+worker is called NAME, 5 not permitted, 6 a worker was not healthy in time; with --dry-run 2
+something would change.
 """
 
 from __future__ import annotations
