@@ -134,6 +134,7 @@ _tqunits() {
         docs)  ;;
         security) _tqunits_value worker ;;
         install) _tqunits_value worker ;;
+        apply) _tqunits_value worker ;;
         uninstall) _tqunits_value worker ;;
         render) _tqunits_value worker ;;
         ls) _tqunits_value worker ;;

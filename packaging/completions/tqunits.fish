@@ -104,6 +104,7 @@ complete -c tqunits -n '__tqunits_verb apply' -l dry-run -d 'print the changes a
 complete -c tqunits -n '__tqunits_verb apply' -l json -d 'print JSON: what was done; with --dry-run, the changes'
 complete -c tqunits -n '__tqunits_verb apply' -s q -l quiet -d 'say nothing but errors'
 complete -c tqunits -n '__tqunits_verb apply' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb apply' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb uninstall' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb uninstall' -l all -d 'remove everything that tqunits has installed'
 complete -c tqunits -n '__tqunits_verb uninstall' -l purge -d 'remove the workers\' data, caches and users as well'

@@ -83,6 +83,8 @@ def status(host: Host, line: str, user: str | None = None) -> int:
         ("install --timeout soon", 2),
         ("install --dry-run", 2),
         ("apply", 1),
+        ("apply nope", 4),
+        ("apply alpha --remove-all", 2),
         ("uninstall", 2),
         ("uninstall nope", 4),
         ("ls", 0),

@@ -72,9 +72,10 @@ def test_a_rule_without_its_units_and_a_manager_that_is_away_are_told(site: Site
     assert not {"rule", "manager"} & report(site).keys()
     site.machine.systemctl("stop", "tq-manager.service", "tq-manager.socket")
     assert report(site)["manager"][0] == "warning"
-    template = "/etc/systemd/system/tq-worker@.service"
-    site.machine.run(["mv", template, "/root/kept"])
-    assert report(site)["rule"][0] == "problem"
-    assert template.rpartition("/")[2] in report(site)["rule"][1]
-    site.machine.run(["mv", "/root/kept", template])
+    for template in ("tq-worker@.service", "tq-apply.service", "tq-apply@.service"):
+        path = f"/etc/systemd/system/{template}"
+        site.machine.run(["mv", path, "/root/kept"])
+        assert report(site)["rule"][0] == "problem"
+        assert report(site)["rule"][1].endswith(f": {template}")
+        site.machine.run(["mv", "/root/kept", path])
     assert "rule" not in report(site)

@@ -74,6 +74,50 @@ def test_the_manager_may_start_stop_and_restart_workers_and_nothing_else(ruled: 
     assert ruled.machine.show("tq-worker@alpha.service", "ActiveState") == "active"
 
 
+def test_the_manager_may_have_the_configuration_applied_and_nothing_else_of_those_units(ruled: Site) -> None:
+    alone = not knows_unit(ruled)
+    for unit in ("tq-apply.service", "tq-apply@alpha.service"):
+        since = ruled.machine.cursor()
+        assert systemctl(ruled, MANAGER_USER, "start", unit) is alone, unit
+        ruled.machine.run(["journalctl", "--sync"])
+        assert ("nothing to do" in ruled.machine.journal(unit, since)) is alone
+        for words in (
+            ("stop", unit),
+            ("restart", unit),
+            ("try-restart", unit),
+            ("reload-or-restart", unit),
+            ("reset-failed", unit),
+            ("kill", unit),
+            ("enable", unit),
+            ("mask", unit),
+            ("set-property", unit, "MemoryMax=infinity"),
+            ("set-property", "--runtime", unit, "IPAddressDeny="),
+            ("bind", unit, "/etc", "/mnt"),
+            ("isolate", unit),
+            ("clean", unit),
+        ):
+            assert not systemctl(ruled, MANAGER_USER, *words), words
+
+
+def test_who_may_start_them_can_tell_them_nothing(ruled: Site) -> None:
+    """Names of workers that are not installed, or are none; and what an operator has no right
+    to."""
+    before = ruled.files()
+    ruled.worker("gamma")
+    for instance in ("x", "gamma", "--replace", "--remove-all", "alpha:2", "ALPHA", r"alpha\x20--replace", "alpha.d"):
+        assert not systemctl(ruled, MANAGER_USER, "start", "--", f"tq-apply@{instance}.service"), instance
+    for unit in ("tq-apply@alpha.timer", "tq-apply@alpha.socket", "tq-apply.timer", "tq-apply@.service"):
+        assert not systemctl(ruled, MANAGER_USER, "start", unit), unit
+    arguments = ["PROBE=x", "LD_PRELOAD=/tmp/x.so"]
+    assert not calls(ruled, MANAGER_USER, "SetEnvironment", "as", str(len(arguments)), *arguments)
+    assert ruled.files() == before
+
+
+def test_an_operator_has_nothing_applied(ruled: Site, alice: str) -> None:
+    for unit in ("tq-apply.service", "tq-apply@alpha.service"):
+        assert not systemctl(ruled, alice, "start", unit), unit
+
+
 def knows_unit(host: Site) -> bool:
     """Whether polkit tells a rule the caller's unit, as 126 of Debian 13 does: then the user alone
     is not enough."""
@@ -83,7 +127,10 @@ def knows_unit(host: Site) -> bool:
 
 @pytest.mark.parametrize(
     "unit",
-    ["tq-worker@evil.service", "tq-worker@x.timer", "tq-worker@alpha.service", "tq-build@x.service", "evil.service"],
+    [
+        *("tq-worker@evil.service", "tq-worker@x.timer", "tq-worker@alpha.service", "tq-build@x.service"),
+        *("tq-apply.service", "tq-apply@alpha.service", "tq-apply@evil.service", "tq-apply@x.timer", "evil.service"),
+    ],
 )
 def test_nobody_makes_a_unit_of_a_name_that_the_rule_allows(ruled: Site, unit: str) -> None:
     """StartTransientUnit with a command as root, as the main unit and as an auxiliary one."""

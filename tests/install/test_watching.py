@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from .conftest import Site
-from .test_manager import MANAGER, managed
+from .test_manager import MANAGER
 from .watching import LIMIT_S, plain, started, terminal
-
-__all__ = ["managed"]
 
 STATE = re.compile(r"(?m)^(\w+)\s+/\S+\s+(\w+)")
 AWAY = "the manager does not answer"

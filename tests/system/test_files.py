@@ -97,13 +97,16 @@ def test_removing_leaves_the_administrators_drop_in(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["50-mine.conf"]
 
 
+HOLDING = (
+    "import sys; from pathlib import Path; from tqunits.system import files\n"
+    "with files.lock(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+)
+"""Holds the lock on a file until it is killed, and says when it has it."""
+
+
 async def test_a_lock_held_elsewhere_is_refused_with_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "state/install.lock"
-    script = (
-        "import sys; from pathlib import Path; from tqunits.system import files\n"
-        "with files.lock(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
-    )
-    await _refused_while_held([sys.executable, "-c", script, str(path)], path)
+    await _refused_while_held([sys.executable, "-c", HOLDING, str(path)], path)
     with files.lock(path):
         assert path.read_text(encoding="ascii").strip() == str(os.getpid())
 
@@ -116,6 +119,27 @@ async def _refused_while_held(argv: list[str], path: Path) -> None:
         pass
     holder.kill()
     await holder.wait()
+
+
+async def test_a_lock_held_elsewhere_is_waited_for_and_its_holder_told(tmp_path: Path) -> None:
+    path = tmp_path / "install.lock"
+    pipe = asyncio.subprocess.PIPE
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLDING, str(path), stdin=pipe, stdout=pipe)
+    assert holder.stdout
+    await holder.stdout.readline()
+    told: list[str] = []
+
+    def release(process: str) -> None:
+        told.append(process)
+        holder.kill()
+
+    with files.lock(path, wait=release) as has_waited:
+        assert has_waited
+    assert told == [str(holder.pid)]
+    await holder.wait()
+    with files.lock(path, wait=told.append) as has_waited:
+        assert not has_waited
+    assert told == [str(holder.pid)]
 
 
 def test_a_second_lock_in_the_same_process_is_refused_too(tmp_path: Path) -> None:

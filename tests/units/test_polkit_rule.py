@@ -4,6 +4,7 @@ allows is tried on a booted systemd (tests/install/test_privilege.py)."""
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -89,6 +90,35 @@ def test_the_rule_is_ecmascript_5() -> None:
         assert newer not in rule.partition("\n\n")[2], newer
 
 
+def test_every_name_of_the_rule_has_its_unit_file_among_those_that_are_written() -> None:
+    written = {file.path.name for file in CASES["options"].files()}
+    assert written >= set(polkit_rule.FRAGMENTS)
+    rule = next(file.content for file in CASES["options"].files() if file.path.name == FILE)
+    named = {f"tq-{each}" for each in re.findall(r"/\^tq-([a-z]+)", rule)}
+    assert named == {fragment.partition("@")[0].removesuffix(".service") for fragment in polkit_rule.FRAGMENTS}
+
+
+@pytest.mark.parametrize(
+    ("unit", "is_allowed"),
+    [
+        ("tq-apply.service", True),
+        ("tq-apply@api.service", True),
+        ("tq-apply@api:2.service", False),
+        ("tq-apply@.service", False),
+        ("tq-apply@API.service", False),
+        ("tq-apply@--all.service", False),
+        ("tq-apply@api.timer", False),
+        ("tq-apply@api.service.d.service", False),
+        ("tq-apply.service\n", False),
+        ("x-tq-apply.service", False),
+    ],
+)
+def test_what_is_applied_is_named_whole(unit: str, is_allowed: bool) -> None:  # noqa: FBT001
+    pattern = str(polkit_rule.values({})["apply"])
+    assert (re.search(pattern.replace("$", "\\Z"), unit) is not None) is is_allowed  # "$" of JavaScript is "\\Z"
+
+
 def test_verbs_are_those_that_a_daemon_needs() -> None:
+    assert polkit_rule.APPLY_VERBS == ("start",)
     assert set(polkit_rule.MANAGER_VERBS) == {"start", "stop", "restart", "reset-failed"}
     assert set(polkit_rule.OPERATOR_VERBS) == {"start", "stop", "restart"}

@@ -51,7 +51,8 @@ class Teller:
 
 
 _Work = (
-    progress.Restoration
+    progress.Turn
+    | progress.Restoration
     | progress.BuildWaiver
     | progress.OwnFiles
     | progress.BarredFiles
@@ -66,6 +67,8 @@ _Work = (
 def line(event: _Work) -> str:
     """What is done, in a line."""
     match event:
+        case progress.Turn(holder):
+            return f"another tqunits is at work (process {holder}): waiting until it is done"
         case progress.Restoration(path):
             return f"put back {path}, which somebody has removed"
         case progress.BuildWaiver() | progress.OwnFiles() | progress.BarredFiles():

@@ -22,7 +22,7 @@ from tqunits.system import cgroup, users
 from tqunits.system.bus import Bus, UnitStatus
 from tqunits.system.files import read_text_if_exists
 from tqunits.units import polkit_rule, unitfile
-from tqunits.units.name import BUILD_TEMPLATE, MANAGER, WORKER_TEMPLATE, paused_by
+from tqunits.units.name import MANAGER, paused_by
 
 _POLKIT = "polkit.service"
 
@@ -198,7 +198,7 @@ def rule(layout: Layout) -> Iterator[Finding]:
     caller could make units of these names, which run as root (units/polkit_rule.py)."""
     if layout.polkit is None or not this_host.has_polkit(layout) or not Path(layout.polkit / polkit_rule.FILE).exists():
         return
-    missing = [unit for unit in (WORKER_TEMPLATE, BUILD_TEMPLATE) if not Path(layout.units / unit).is_file()]
+    missing = [unit for unit in polkit_rule.FRAGMENTS if not Path(layout.units / unit).is_file()]
     if missing:
         text = f"{layout.polkit / polkit_rule.FILE} allows units whose file is missing: {', '.join(missing)}"
         yield problem("rule", text, f"tqunits install, or at once: rm {layout.polkit / polkit_rule.FILE}")

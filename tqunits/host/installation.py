@@ -8,6 +8,7 @@ the limits are read back from systemd.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +21,7 @@ from tqunits.host.live import Difference
 from tqunits.host.plan import make_plan
 from tqunits.host.premises import Premises
 from tqunits.host.prepare import Choice, Prepared
-from tqunits.host.progress import Exclusion, Omission, Restoration, StepStart, Tell, tell_findings
+from tqunits.host.progress import Exclusion, Omission, Restoration, StepStart, Tell, Turn, tell_findings
 from tqunits.host.sources import Loaded
 from tqunits.layout import Layout
 from tqunits.model import Worker
@@ -68,7 +69,8 @@ def install(
     """Install. Raises ConfigurationError, NoSuchWorker or TqunitsError when nothing can be
     installed at all."""
     layout = premises.layout
-    with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock)):
+    with Bus(user_mode=premises.user_mode) as bus, _turn(layout, choice, tell) as has_waited:
+        loaded = prepare.configured(premises) if has_waited else loaded  # it may have changed meanwhile
         restored = lost_drop_ins.put_back(layout, bus)
         for path in restored:
             tell(Restoration(path))
@@ -110,6 +112,13 @@ def tell_refused(prepared: Prepared, tell: Tell) -> None:
 def errors_of(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     """The obstacles that are in the way now."""
     return [each for each in found if each.severity is Severity.ERROR]
+
+
+def _turn(layout: Layout, choice: Choice, tell: Tell) -> AbstractContextManager[bool]:
+    """The lock of whoever changes what is installed. In it: whether another had to be waited
+    for."""
+    wait = (lambda holder: tell(Turn(holder))) if choice.waits else False
+    return files.lock(Path(layout.install_lock), wait=wait)
 
 
 def _built(

@@ -53,6 +53,7 @@ class Choice:
     prune: bool = False
     remove_all: bool = False  # prune, whatever speaks against it
     unchanged: bool = False  # only what is installed, from the YAML that still lies there; no build
+    waits: bool = False  # for another tqunits that is at work
     restored: tuple[Instance, ...] = ()  # whose unit has come back just now
 
 

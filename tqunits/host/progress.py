@@ -44,6 +44,13 @@ class Omission:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Another tqunits is at work, and it is waited for. `holder`: its process."""
+
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Restoration:
     """A drop-in that somebody had removed was put back."""
 
@@ -131,6 +138,7 @@ Event = (
     Notice
     | Exclusion
     | Omission
+    | Turn
     | Restoration
     | BuildWaiver
     | OwnFiles

@@ -13,7 +13,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -121,26 +121,30 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
+def lock(path: Path, *, wait: bool | Callable[[str], None] = False) -> Iterator[bool]:
     """Hold the lock on this file, which is made if missing. The kernel releases it when the process
-    ends.
+    ends. Yields whether it had to be waited for.
 
     Raises TqunitsError at once when another process holds it: two runs in a row would surprise more
-    than an error. With `wait` the lock is waited for. The file is closed to others, because
-    flock(2) needs no right to write: who may open a lock file for reading may hold the lock for
-    ever.
+    than an error. With `wait` the lock is waited for; a function is told first which process holds
+    it. The file is closed to others, because flock(2) needs no right to write: who may open a lock
+    file for reading may hold the lock for ever.
     """
     make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
-        if wait:
+        holder = _lock(descriptor)
+        if holder and not wait:
+            message = f"another tqunits is at work (process {holder}, lock {path})"
+            raise TqunitsError(message, hint="wait until it is done, and try again")
+        if holder:
+            if callable(wait):
+                wait(holder)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        else:
-            _lock(descriptor, path)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        yield bool(holder)
     finally:
         os.close(descriptor)
 
@@ -260,14 +264,13 @@ def _time_of(path: Path) -> int | None:
     return min(status.st_mtime_ns, status.st_ctime_ns)  # the new file's change time says nothing about the old content
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int) -> str:
+    """Take the lock. Returns the process that holds it instead; "" when it is ours now."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        raise TqunitsError(
-            f"another tqunits is at work (process {holder}, lock {path})", hint="wait until it is done, and try again"
-        ) from None
+        return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+    return ""
 
 
 def _shipped(installed: str, checkout: str) -> Path:

@@ -32,6 +32,10 @@ unit that it starts."""
 MANAGER_SOCKET = "tq-manager.socket"
 MANAGER = "tq-manager.service"
 MANAGER_UNITS = (MANAGER_SOCKET, MANAGER)
+APPLY = "tq-apply.service"
+APPLY_TEMPLATE = "tq-apply@.service"
+APPLY_UNITS = (APPLY, APPLY_TEMPLATE)
+"""The units by which the manager has root apply the configuration: of all workers, and of one."""
 IN_GROUPS = (PROXY_TEMPLATE, MANAGER)
 """The units of those who reach the sockets of workers (listen: unix, fd): they are in the workers'
 groups."""

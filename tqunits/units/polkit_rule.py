@@ -1,10 +1,10 @@
 """The polkit rule (polkit(8)): what the manager and operators may ask of systemd without being
 root.
 
-The rule names whole units, and four verbs. Each name that it allows has its unit file on disk as
-long as the rule is there, so it is written after the unit files and removed before them: where the
-template of the workers is missing, StartTransientUnit could make a unit of an allowed name, which
-runs as root (measured: systemd 252 and 257).
+The rule names whole units, and for each kind of unit its verbs. Each name that it allows has its
+unit file on disk as long as the rule is there, so it is written after the unit files and removed
+before them: where the template of the workers is missing, StartTransientUnit could make a unit of
+an allowed name, which runs as root (measured: systemd 252 and 257).
 
 polkit runs rules in Duktape, which knows ECMAScript 5.
 """
@@ -27,7 +27,14 @@ TEMPLATE: Final = f"{FILE}.j2"
 MANAGER_VERBS: Final = ("start", "stop", "restart", "reset-failed")
 """What the manager asks of workers and of their builds."""
 
+APPLY_VERBS: Final = ("start",)
+"""What the manager asks of tq-apply.service and tq-apply@NAME.service: a run that has begun goes on
+to its end."""
+
 OPERATOR_VERBS: Final = ("start", "stop", "restart")
+
+FRAGMENTS: Final = (name.WORKER_TEMPLATE, name.BUILD_TEMPLATE, *name.APPLY_UNITS)
+"""The unit files of the names that the rule allows."""
 
 _OPERATORS: Final = re.compile(r"^var operators = (\{.*\});$", re.MULTILINE)
 
@@ -50,6 +57,8 @@ def values(operators: Operators) -> Mapping[str, object]:
         "operator_verbs": json.dumps(OPERATOR_VERBS),
         "worker": f"^tq-worker@({name.WORKER_PATTERN})(:{name.NUMBER_PATTERN})?\\.service$",
         "build": f"^tq-build@{name.WORKER_PATTERN}(\\.fetch)?\\.service$",
+        "apply": f"^tq-apply(@{name.WORKER_PATTERN})?\\.service$",
+        "apply_verbs": json.dumps(APPLY_VERBS),
         "operators": _dump(operators),
     }
 

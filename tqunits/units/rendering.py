@@ -73,6 +73,10 @@ for one whose other side is slow; TLS has its buffers. Up to 144 KiB for each it
 moment, all of them never. What is in the kernel's buffers counts too, and gives way before anybody
 is killed (a full megabyte for a slow download over loopback without a limit)."""
 
+_APPLY_TIMEOUT = 3 * build_units.TIMEOUT
+"""A worker's fetch and its build have this time each, and the third part is for what follows. It
+ends a run that hangs, and bounds how long a start of it may be in the way of other jobs."""
+
 _USUAL_STOP = "SIGTERM"
 
 _PROXY_STOP_MARGIN_US = 5_000_000
@@ -185,6 +189,9 @@ class _Rendering:
             yield self._unit(unit, f"{unit}.j2", values)
         yield self._router(values)
         yield from (self._socket(unit, found, values) for unit, found in self._sockets.items())
+        if not self._target.user_mode:  # with --user the one who asks may apply it himself
+            for unit in name.APPLY_UNITS:
+                yield self._unit(unit, f"{name.APPLY}.j2", {**values, "is_single": unit == name.APPLY_TEMPLATE})
         if not self._target.user_mode:  # a user's manager has no journals of its own
             path = name.access_journal(self._target.layout.units)
             text = self._from_template(f"{_JOURNALD}.j2", {})
@@ -307,6 +314,10 @@ def _shared_values(
         "repairing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "repair"]),
         "missing": quote.command([*target.argv_alone("missing"), str(layout.ledger), str(layout.units)]),
         **_manager_values(server.manager, target),
+        "applying": quote.command([*target.program, "apply"]),
+        "apply_timeout": quote.span(_APPLY_TIMEOUT),
+        "workers": quote.path_word(str(server.workers.directory)),
+        "configuration": quote.path_word(str(layout.configuration)),
         "pausing": quote.command(
             [*target.argv_alone("backoff"), *(["--user"] if target.user_mode else []), "--units", str(layout.units)]
         ),

@@ -103,11 +103,22 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def perform(
-    arguments: argparse.Namespace, context: Context, options: Options, names: tuple[str, ...] = ()
+    arguments: argparse.Namespace,
+    context: Context,
+    options: Options,
+    names: tuple[str, ...] = (),
+    *,
+    waits: bool = False,
 ) -> ExitStatus:
-    """The whole of install and of apply, which differ in their options alone."""
-    unchanged = options.routers_alone
-    choice = Choice(names=names, prune=options.prune, remove_all=arguments.remove_all, unchanged=unchanged)
+    """The whole of install and of apply, which differ in their options alone, and in whether they
+    wait for another tqunits that is at work."""
+    choice = Choice(
+        names=names,
+        prune=options.prune,
+        remove_all=arguments.remove_all,
+        unchanged=options.routers_alone,
+        waits=waits,
+    )
     if arguments.dry_run:
         return dry_run(context, options, choice, as_json=arguments.json)
     context.require_root("installing units")
