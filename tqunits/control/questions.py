@@ -22,6 +22,10 @@ TIMEOUT_S = 5.0
 _TIMEVAL = struct.Struct("ll")
 
 
+class Unanswered(Exception):
+    """A server has taken the request, and ended or was silent before its answer was whole."""
+
+
 def ask(unit: str, layout: Layout) -> Mapping[str, Doing] | None:
     """For each worker in its routes, its state in this process; None when the process does not
     answer."""
@@ -42,17 +46,37 @@ def _status(unit: str, layout: Layout) -> bytes | None:
 def answer(path: Path, target: str, *, patience: float = TIMEOUT_S) -> bytes | None:
     """The body of the answer at a control socket; None when there is none, or a refusal.
 
+    `patience`: seconds in all.
+    """
+    try:
+        found = exchange(path, protocol.question(target), patience=patience)
+    except Unanswered:
+        return None
+    return found[1] if found is not None and found[0] == 200 else None
+
+
+def exchange(path: Path, request: bytes, *, patience: float) -> tuple[int, bytes] | None:
+    """The status and the body of the answer to a request; None when nobody has taken it. Raises
+    Unanswered when somebody has, and has not answered.
+
     `patience`: seconds in all. (The import of http.client takes 27 ms of CPU.)
     """
     deadline = time.monotonic() + patience
-    try:
-        with socket.socket(socket.AF_UNIX) as peer:
+    with socket.socket(socket.AF_UNIX) as peer:
+        try:
             _connect(peer, path)
+        except OSError:
+            return None
+        try:
             peer.settimeout(patience)
-            peer.sendall(protocol.question(target))
-            return _body(peer, deadline)
-    except OSError:
-        return None
+            peer.sendall(request)
+            whole = _received(peer, deadline)
+        except OSError:
+            whole = None
+    found = None if whole is None else protocol.answered(whole)
+    if found is None:
+        raise Unanswered
+    return found
 
 
 def _connect(peer: socket.socket, path: Path) -> None:
@@ -62,14 +86,14 @@ def _connect(peer: socket.socket, path: Path) -> None:
     peer.connect(str(path))
 
 
-def _body(peer: socket.socket, deadline: float) -> bytes | None:
+def _received(peer: socket.socket, deadline: float) -> bytes | None:
     """Read to the end, which the server makes after each answer. Raises OSError."""
     found = bytearray()
     while (left := deadline - time.monotonic()) > 0:
         peer.settimeout(left)
         more = peer.recv(65536)
         if not more:
-            return protocol.body_of(bytes(found))
+            return bytes(found)
         found += more
         if len(found) > protocol.MAX_RECEIVED:
             return None

@@ -3,9 +3,9 @@ tells both.
 
 systemd stays the only supervisor: workers and routers run on without the manager, and a start of
 the manager changes none of them. What it knows comes from systemd and the installed files, so after
-a crash it knows the same again. What it asks of systemd is one thing: the restart of an instance
-that has failed its health checks (polkit decides whether it may). Without the right it observes,
-and says so.
+a crash it knows the same again. It asks systemd for the restart of an instance that has failed its
+health checks, and for what an operator of a worker wants (operating.py); polkit decides whether it
+may. Without the right it observes, and says so.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class _Manager:
         observer = Observer(self._bus, self._setup.layout, self._registry, say=self._journal.say)
         routers = Routers(self._setup.layout, self._proxies)
         checks = HealthChecks(self._registry, restart=self._restart, progress=routers.completed, say=self._journal.say)
-        commands = ManagerAnswers(self._setup.control, self._registry, self._events)
+        commands = ManagerAnswers(self._setup.control, self._registry, self._events, self._bus, self._journal)
         observer.begin(checks.follow_all)
         await commands.server.start()
         self._setup.notifier.ready(self._status())
@@ -81,7 +81,7 @@ class _Manager:
         self._setup.notifier.stopping("ending; workers and routers run on")
         checks.close()
         observer.close()
-        commands.server.close()
+        commands.close()
 
     def _restart(self, record: InstanceRecord, reason: str) -> bool:
         """Queue a restart, and wait for nothing: the signals tell what comes of it."""

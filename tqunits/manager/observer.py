@@ -228,6 +228,7 @@ def place_of(found: Installed) -> Place:
         address=ledger.socket or (f"127.0.0.1:{ledger.port}" if ledger.port else ""),
         source=ledger.source,
         health=ledger.health,
+        operators=ledger.operators,
     )
 
 

@@ -24,6 +24,7 @@ class Place:
     address: str  # 127.0.0.1:9000, or the path of its socket
     source: str  # its worker.yaml
     health: Health | None = None  # the rules of its checks; None: its drop-in does not say
+    operators: tuple[str, ...] = ()  # who may operate the worker: users, and groups as %group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

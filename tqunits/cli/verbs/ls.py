@@ -142,7 +142,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     workers: Sequence[_Listed] = (*here, *_absent(here, report))
     if arguments.names:
         workers = named(arguments.names, workers, context)
-    health = run_time_health.ask(context.layout, user_mode=context.user_mode)
+    health = run_time_health.ask(context.layout)
     rows = _rows(workers, report, health, context)
     if arguments.json:
         context.output.json("ls", 1, manager=health.is_known, workers=[_json(row) for row in rows])
