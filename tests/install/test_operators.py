@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from machine import rest, wake
+from machine import rest, terminate, wake
 
 from .conftest import PROBE, ROOT, Site
 
@@ -227,17 +227,18 @@ def test_he_reads_the_lines_of_his_workers_and_no_others(operated: Site, alice: 
 
 def test_lines_are_followed_and_the_reader_ends_with_its_client(operated: Site, alice: str) -> None:
     operated.worker("alpha", program=SIGNALLED + PROBE)
-    operated.install()
-    follow = operated.machine.start([operated.machine.tqunits_path, "logs", "-f", "alpha"], user=alice, stdin=PIPE)
-    with follow:
+    operated.machine.systemctl("restart", ALPHA)
+    follow = operated.machine.start([operated.machine.tqunits_path, "logs", "-f", "alpha"], user=alice)
+    try:
         assert follow.stdout is not None
-        lines = iter(follow.stdout.readline, "")
         operated.machine.wait_until(lambda: len(children(operated)) == 1)
         for word in ("first", "second"):
-            operated.machine.run(["systemctl", "kill", "--signal=USR1", ALPHA])
-            assert any(f"{word} signal" in line for line in lines)
-        follow.kill()
-    operated.machine.wait_until(lambda: not children(operated), timeout=10)
+            operated.machine.systemctl("kill", "--signal=USR1", "--kill-whom=main", ALPHA)
+            assert any(f"{word} signal" in line for line in iter(follow.stdout.readline, ""))
+        operated.machine.wait_until(lambda: len(children(operated)) == 1)
+    finally:
+        terminate(follow)
+    operated.machine.wait_until(lambda: not children(operated), timeout=15)  # its wait would last for 25 s
 
 
 def children(site: Site) -> list[str]:
