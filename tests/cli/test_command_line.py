@@ -64,7 +64,13 @@ def root(tmp_path: Path) -> Path:
 def test_the_version_alone_asks_no_router(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version", "--json"]) == ExitStatus.OK
     document = json.loads(capsys.readouterr().out)
-    assert document == {"schema": "tqunits.version", "version": 1, "tqunits": __version__, "routers": None}
+    assert document == {
+        "schema": "tqunits.version",
+        "version": 1,
+        "tqunits": __version__,
+        "routers": None,
+        "manager": None,
+    }
     assert documented("version") == {"tqunits", "routers", "unit", "release"}
 
 

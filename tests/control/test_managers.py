@@ -60,11 +60,13 @@ def test_the_objects_of_a_document(document: dict[str, object], expected: object
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (b'{"last_event": 2, "since_us": 7, "events": [{"number": 2}]}', Changes(2, [{"number": 2}], 7)),
-        (b'{"last_event": 0, "events": []}', Changes(0, [], 0)),  # an earlier release
-        (b'{"last_event": "2", "since_us": 7, "events": []}', None),
-        (b'{"last_event": 2, "since_us": null, "events": []}', None),
-        (b'{"last_event": 2, "since_us": 7, "events": [1]}', None),
+        (
+            b'{"last_event": 2, "first_event": 1, "since_us": 7, "events": [{"number": 2}]}',
+            Changes(2, 1, [{"number": 2}], 7),
+        ),
+        (b'{"last_event": "2", "first_event": 1, "since_us": 7, "events": []}', None),
+        (b'{"last_event": 2, "first_event": 1, "since_us": null, "events": []}', None),
+        (b'{"last_event": 2, "first_event": 1, "since_us": 7, "events": [1]}', None),
         (b"{}", None),
         (b"[]", None),
         (None, None),
@@ -75,16 +77,18 @@ def test_changes_in_an_answer(answer: bytes | None, expected: Changes | None) ->
 
 
 @pytest.mark.parametrize(
-    ("last", "numbers", "after", "expected"),
+    ("last", "first", "after", "expected"),
     [
-        (5, [4, 5], 3, False),
-        (5, [], 5, False),
-        (9, [8, 9], 3, True),  # 4 to 7 are kept no more
-        (2, [1, 2], 40, True),  # another manager counts
+        (5, 1, 3, False),
+        (5, 4, 3, False),
+        (5, 1, 5, False),
+        (0, 0, 0, False),
+        (9, 8, 3, True),  # 4 to 7 are kept no more
+        (2, 1, 40, True),  # another manager counts
     ],
 )
-def test_changes_that_nobody_has_seen(last: int, numbers: list[int], after: int, expected: object) -> None:
-    assert Changes(last, [{"number": number} for number in numbers]).lost(after) is expected
+def test_changes_that_nobody_has_seen(last: int, first: int, after: int, expected: object) -> None:
+    assert Changes(last, first, []).lost(after) is expected
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def facts_of(
         return tuple((_of_files(each, of), None) for each in names)
     with Bus(user_mode=context.user_mode) as bus:
         seen = statuses(bus, (worker.unit for worker in here), serving(here, context.layout), context.layout.runtime)
-        health = run_time_health.ask(context.layout, user_mode=context.user_mode)
+        health = run_time_health.ask(context.layout)
         found = {unit: health.of(unit, status) for unit, status in seen.items()}
         return tuple(
             _of_unit(of.installed[each], found[of.installed[each].unit], bus, of, context)

@@ -4,12 +4,14 @@ report failures."""
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from tqunits.cli.context import Context
 from tqunits.cli.results import add_timeout, conclude, progress, timeout_of
 from tqunits.cli.selection import select
+from tqunits.control import managers
 from tqunits.errors import ExitStatus
 from tqunits.host import due, traffic_file
 from tqunits.host.installed import Installed, installed
@@ -39,8 +41,26 @@ def start(
     sources."""
     outdated = _tell_outdated(workers, context)
     units = [worker.unit for worker in workers]
+    results = by_manager(method, workers, arguments, context)
+    if results is not None:
+        return finish(results, units, arguments, context, outdated)
     let_go(bus, units)
     return perform(method, units, bus, arguments, context, outdated)
+
+
+def by_manager(
+    method: str, workers: Sequence[Installed], arguments: argparse.Namespace, context: Context
+) -> Sequence[JobResult] | None:
+    """What came of it when the manager asks systemd, for an operator who is not root; None: ask
+    systemd itself.
+
+    The manager may clear a failure, which polkit's rule does not allow to operators, and writes
+    down who has asked. Where it is away or refuses, the rule decides what systemd does.
+    """
+    if context.user_mode or os.geteuid() == 0:
+        return None
+    wait_us = 0 if arguments.no_block else timeout_of(arguments)
+    return managers.operate(context.layout, method, [worker.instance for worker in workers], wait_us)
 
 
 def wanted(arguments: argparse.Namespace, context: Context) -> tuple[Installed, ...]:

@@ -86,7 +86,7 @@ def _list(names: Sequence[str], changes: ChangeWatch, context: Context) -> Listi
     """The manager is asked only while it runs: a question would start it."""
     known = run_time_health.UNKNOWN
     if changes.is_there:
-        known = run_time_health.ask(context.layout, user_mode=context.user_mode)
+        known = run_time_health.ask(context.layout)
     return listing.look(names, known, context)
 
 

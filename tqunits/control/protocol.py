@@ -62,6 +62,8 @@ _QUESTION: Final = re.compile(rb"/serving/([a-z0-9_:-]{1,40})(?:\?wait_us=([0-9]
 _RELEASE: Final = re.compile(r"[0-9A-Za-z.+!-]{1,64}")
 """A version of PEP 440."""
 
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ")
+
 _NO_ANSWER: Final = (ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError)
 """The exceptions that an invalid answer can raise."""
 
@@ -191,10 +193,24 @@ def question(target: str) -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n".encode("ascii")
 
 
+def order(target: str, body: Body) -> bytes:
+    """The whole request of a client that asks for something to be done."""
+    data = json.dumps(body).encode()
+    head = f"POST {target} HTTP/1.1\r\nHost: control\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n"
+    return head.encode("ascii") + data
+
+
 def body_of(answer: bytes) -> bytes | None:
     """The body of a whole answer; None for a refusal, and for one that is too large or no HTTP."""
+    status, body = answered(answer) or (0, b"")
+    return body if status == 200 else None
+
+
+def answered(answer: bytes) -> tuple[int, bytes] | None:
+    """The status and the body of a whole answer; None for one that is too large or no HTTP."""
     head, _, body = answer.partition(b"\r\n\r\n")
-    return body if head.startswith(b"HTTP/1.1 200 ") and len(body) <= MAX_ANSWER else None
+    status = _STATUS_LINE.match(head)
+    return (int(status[1]), body) if status and len(body) <= MAX_ANSWER else None
 
 
 def encoded(body: Body) -> bytes:

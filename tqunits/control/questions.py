@@ -22,6 +22,10 @@ TIMEOUT_S = 5.0
 _TIMEVAL = struct.Struct("ll")
 
 
+class Unanswered(Exception):
+    """A server has taken the request, and ended or was silent before its answer was whole."""
+
+
 def ask(unit: str, layout: Layout) -> Mapping[str, Doing] | None:
     """For each worker in its routes, its state in this process; None when the process does not
     answer."""
@@ -42,14 +46,37 @@ def _status(unit: str, layout: Layout) -> bytes | None:
 def answer(path: Path, target: str, *, patience: float = TIMEOUT_S) -> bytes | None:
     """The body of the answer at a control socket; None when there is none, or a refusal.
 
+    `patience`: seconds in all.
+    """
+    try:
+        found = exchange(path, protocol.question(target), patience=patience)
+    except Unanswered:
+        return None
+    return found[1] if found is not None and found[0] == 200 else None
+
+
+def exchange(path: Path, request: bytes, *, patience: float) -> tuple[int, bytes] | None:
+    """The status and the body of the answer to a request; None when nobody has taken it. Raises
+    Unanswered when somebody has, and has not answered.
+
     `patience`: seconds in all. (The import of http.client takes 27 ms of CPU.)
     """
     deadline = time.monotonic() + patience
-    try:
-        with PendingAnswer(path, target) as pending:
-            return pending.answer(deadline - time.monotonic())
-    except OSError:
-        return None
+    with socket.socket(socket.AF_UNIX) as peer:
+        try:
+            _connect(peer, path)
+        except OSError:
+            return None
+        try:
+            peer.settimeout(patience)
+            peer.sendall(request)
+            whole = _received(peer, deadline)
+        except OSError:
+            whole = None
+    found = None if whole is None else protocol.answered(whole)
+    if found is None:
+        raise Unanswered
+    return found
 
 
 class PendingAnswer:
@@ -80,9 +107,11 @@ class PendingAnswer:
     def answer(self, patience: float = TIMEOUT_S) -> bytes | None:
         """The body of the answer; None when there is none within so many seconds, or a refusal."""
         try:
-            return _body(self._peer, time.monotonic() + patience)
+            whole = _received(self._peer, time.monotonic() + patience)
         except OSError:
             return None
+        found = protocol.answered(whole) if whole is not None else None
+        return found[1] if found is not None and found[0] == 200 else None
 
     def close(self) -> None:
         """Ask no more; a second call does nothing."""
@@ -96,14 +125,14 @@ def _connect(peer: socket.socket, path: Path) -> None:
     peer.connect(str(path))
 
 
-def _body(peer: socket.socket, deadline: float) -> bytes | None:
+def _received(peer: socket.socket, deadline: float) -> bytes | None:
     """Read to the end, which the server makes after each answer. Raises OSError."""
     found = bytearray()
     while (left := deadline - time.monotonic()) > 0:
         peer.settimeout(left)
         more = peer.recv(65536)
         if not more:
-            return protocol.body_of(bytes(found))
+            return bytes(found)
         found += more
         if len(found) > protocol.MAX_RECEIVED:
             return None

@@ -22,6 +22,7 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -83,13 +84,15 @@ class LocalServer:
         patience: float,
         max_body: int,
         max_of_a_user: int = 0,
+        ends_with_client: bool = False,
     ) -> None:
         """`place`: the path of a new socket, or a socket that listens already. `mode`: of the new
         file.
 
         `max_clients`: connections at once. `patience`: seconds for the request, and again for
         reading the answer. `max_of_a_user`: connections at once of a user who is neither root nor
-        our own; each user then has a count of his own. 0: one count for all.
+        our own; each user then has a count of his own. 0: one count for all. `ends_with_client`: an
+        answer that is not ready is given up when its client closes the connection.
         """
         self._place = place
         self._answerer = answer
@@ -98,6 +101,7 @@ class LocalServer:
         self._patience = patience
         self._max_body = max_body
         self._max_of_a_user = max_of_a_user
+        self._ends_with_client = ends_with_client
         self._server: asyncio.Server | None = None
         self._clients: Counter[int] = Counter()  # by uid, or all as one
 
@@ -147,7 +151,8 @@ class LocalServer:
                 raise Problem(503, f"{most} requests at once are the most")
             read = _read(reader, self._max_body)  # from every client: unread bytes would reset the answer
             head, data = await asyncio.wait_for(read, self._patience)
-            return 200, *await self._answerer(head, data, uid)
+            answer = self._answerer(head, data, uid)
+            return 200, *await (_while_there(reader, answer) if self._ends_with_client else answer)
         except Problem as problem:
             return problem.status, JSON, protocol.refused(str(problem))
         except Malformed as error:
@@ -230,6 +235,29 @@ def _bound(path: Path, mode: int) -> socket.socket:
     finally:
         os.umask(before)
     return sock
+
+
+async def _while_there(reader: asyncio.StreamReader, answer: Awaitable[tuple[str, bytes]]) -> tuple[str, bytes]:
+    """The answer, unless the client goes before. Raises ConnectionAbortedError then, once the
+    answer's own resources are free."""
+    answering, gone = asyncio.ensure_future(answer), asyncio.ensure_future(_gone(reader))
+    try:
+        await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ConnectionAbortedError
+        return answering.result()
+    finally:
+        for task in (answering, gone):
+            task.cancel()
+        await asyncio.gather(answering, gone, return_exceptions=True)
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    """Return when the client has closed the connection. What it sends beside its request is not
+    read, so its end is not seen any more: then the answer's own time bounds it."""
+    with suppress(OSError):
+        if await reader.read(1):
+            await asyncio.get_running_loop().create_future()
 
 
 async def _read(reader: asyncio.StreamReader, limit: int) -> tuple[RequestHead, bytes]:

@@ -23,7 +23,6 @@ from tqunits.control import managers
 from tqunits.control.managers import Member
 from tqunits.control.questions import PendingAnswer
 from tqunits.errors import TqunitsError
-from tqunits.host import run_time_health
 from tqunits.host.observe import manager_runs
 from tqunits.layout import Layout
 from tqunits.system.bus import Bus
@@ -59,7 +58,6 @@ class ChangeWatch:
     def __init__(self, layout: Layout, *, user_mode: bool) -> None:
         self._layout = layout
         self._user_mode = user_mode
-        self._may_ask = run_time_health.may_ask(user_mode=user_mode)
         self._pending: PendingAnswer | None = None
         self._asked_at = 0.0
         self._last, self._since = 0, 0  # the last change that was told, and the start of who told it
@@ -69,7 +67,7 @@ class ChangeWatch:
         self.is_there = False  # the manager has answered, and was not lost since
 
     def __enter__(self) -> ChangeWatch:
-        is_asked = self._may_ask and self._ask(0)
+        is_asked = self._ask(0)
         if not is_asked or not self._poll(managers.PATIENCE_S, {}):
             self._open_signals()
         return self
@@ -99,7 +97,7 @@ class ChangeWatch:
             poll.register(descriptor, mask)
         if self.is_there:
             seconds = min(seconds, self._asked_at + _PATIENCE_S - time.monotonic())
-        elif self._may_ask or self._signals is None:
+        else:
             seconds = min(seconds, RETRY_S)
         return {descriptor for descriptor, _ in poll.poll(max(0.0, seconds) * 1000)}
 
@@ -166,7 +164,7 @@ class ChangeWatch:
     def _look_for_manager(self) -> None:
         is_due = self._is_manager_changed or time.monotonic() - self._asked_at >= RETRY_S
         self._is_manager_changed = False
-        if self._may_ask and self._pending is None and is_due and self._manager_runs():
+        if self._pending is None and is_due and self._manager_runs():
             self._ask(0)
 
     def _manager_runs(self) -> bool:

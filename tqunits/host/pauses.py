@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from tqunits.errors import NotPermitted
 from tqunits.layout import Layout
 from tqunits.lifecycle.state import State, of_unit
 from tqunits.model import INFINITY
@@ -68,7 +70,15 @@ def forget(layout: Layout, workers: Iterable[str] | None) -> None:
 
 
 def let_go(bus: Bus, units: Sequence[str]) -> None:
-    """Clear the failures and end every wait: a start that somebody asks for happens now.
+    """Clear the failures and end every wait: a start that somebody asks for happens now."""
+    waiting = cleared(bus, units)
+    if waiting:
+        Jobs(bus).stop(waiting, timeout_us=INFINITY)
+
+
+def cleared(bus: Bus, units: Sequence[str]) -> Sequence[str]:
+    """Clear the failures of these units. Returns those that wait for their next start: stop them
+    before they are started.
 
     A new start job would join the job that waits. A stop of a unit that does not run cancels that
     job, and takes no time.
@@ -78,8 +88,7 @@ def let_go(bus: Bus, units: Sequence[str]) -> None:
     asked = [unit for unit in loaded if unit.name in units]
     for unit in asked:
         if unit.active == "failed":
-            bus.reset_failed(unit.name)
+            with suppress(NotPermitted):  # an operator may start it nevertheless, and a start clears it too
+                bus.reset_failed(unit.name)
     states = {unit.name: of_unit(unit.active, unit.sub, comes_again=unit.name in paused) for unit in asked}
-    waiting = [unit for unit, found in states.items() if found is State.UNHEALTHY]
-    if waiting:
-        Jobs(bus).stop(waiting, timeout_us=INFINITY)
+    return [unit for unit, found in states.items() if found is State.UNHEALTHY]

@@ -21,7 +21,7 @@ from tqunits.lifecycle.state import Detail, Event, State
 class RunTimeHealth:
     """What the manager has said."""
 
-    is_known: bool  # it has answered; False also for who may not ask
+    is_known: bool  # it has answered; False also for who may not ask. An operator knows of his workers
     failing: Mapping[str, tuple[int, str]]  # unit -> its process, and what is wrong with its answers
 
     def of(self, unit: str, status: InstanceStatus) -> InstanceStatus:
@@ -40,13 +40,14 @@ UNKNOWN = RunTimeHealth(is_known=False, failing={})
 
 
 def may_ask(*, user_mode: bool) -> bool:
-    """Whether the manager tells this user about instances."""
+    """Whether the manager tells this user about all instances, so that no answer means that it is
+    away."""
     return user_mode or os.geteuid() == 0
 
 
-def ask(layout: Layout, *, user_mode: bool) -> RunTimeHealth:
-    """Ask the manager."""
-    found = managers.instances(layout) if may_ask(user_mode=user_mode) else None
+def ask(layout: Layout) -> RunTimeHealth:
+    """Ask the manager. It tells an operator of his workers alone, and others of none."""
+    found = managers.instances(layout)
     if found is None:
         return UNKNOWN
     failing = {}

@@ -1,7 +1,9 @@
-"""Writes each change to the manager's own journal, with fields to search for.
+"""Writes each change and each request of an operator to the manager's own journal, with fields to
+search for.
 
     journalctl -u tq-manager TQUNITS_WORKER=api
     journalctl TQUNITS_EVENT=exited --since today
+    journalctl TQUNITS_EVENT=asked TQUNITS_ACTOR=1000/alice
 
 The journal's own protocol carries the fields: one datagram for each entry. Without a journal the
 line goes to stderr.
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +55,17 @@ class Announcements:
         self.say(
             f"{change.whose} is {change.after}{cause}", priority=_PRIORITIES.get(change.after, _INFO), fields=fields
         )
+
+    def asked(self, actor: str, path: str, meant: str, workers: Collection[str]) -> None:
+        """Write a request of an operator. `actor`: his uid and name. `meant`: the worker or the
+        instances that it names; "" when it names none."""
+        fields = {
+            "TQUNITS_EVENT": "asked",
+            "TQUNITS_ACTOR": printable(actor),
+            "TQUNITS_REQUEST": path,
+            **({"TQUNITS_WORKER": next(iter(workers))} if len(workers) == 1 else {}),
+        }
+        self.say(f"{actor} asks for {path}{f' of {meant}' if meant else ''}", priority=_INFO, fields=fields)
 
     def say(self, text: str, *, priority: int = _WARNING, fields: Mapping[str, str] | None = None) -> None:
         """Write one line. A journal that takes nothing now costs us the line, and nobody's time."""

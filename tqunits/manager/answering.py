@@ -1,8 +1,9 @@
 """The manager's answers at its control socket (control/manager_protocol.py has the paths).
 
 Everybody may connect, because an operator needs no group of ours; who asks is told by the kernel
-(SO_PEERCRED), and decides what may be asked. All answers are made of frozen records and of what the
-kernel counts for each instance, so none waits for systemd, and the number of connections is bounded
+(SO_PEERCRED), and decides what may be asked (rights.py). Answers about states are made of frozen
+records and of what the kernel counts for each instance, so none waits for systemd. Answers that
+wait (for a change, a line, a job) end when their client goes. The number of connections is bounded
 for each user: a hostile one can neither hold up the manager nor make it grow.
 """
 
@@ -17,14 +18,24 @@ from typing import Final
 
 from tqunits import __version__
 from tqunits.control import manager_protocol, protocol
-from tqunits.control.protocol import Problem
+from tqunits.control.manager_protocol import METHODS, Meant
+from tqunits.control.protocol import Body, Problem
 from tqunits.control.server import MAX_CLIENTS, PATIENCE, LocalServer
 from tqunits.http.head import RequestHead
 from tqunits.manager import file_times
+from tqunits.manager.announcements import Announcements
+from tqunits.manager.callers import Callers
 from tqunits.manager.file_times import FileTimes
+from tqunits.manager.journal_reader import JournalReader
+from tqunits.manager.operating import operate
 from tqunits.manager.recent_changes import RecentChanges
+from tqunits.manager.record import InstanceRecord
 from tqunits.manager.registry import Registry
+from tqunits.manager.rights import Caller
 from tqunits.manager.usage import usage_of
+from tqunits.model import Instance
+from tqunits.system.bus import Bus
+from tqunits.units import name
 
 MAX_OF_A_USER: Final = 8
 """Connections at once of a user who is neither root nor the manager itself."""
@@ -35,13 +46,19 @@ _EVERYBODY: Final = 0o666
 class ManagerAnswers:
     """The server of the control socket."""
 
-    def __init__(self, place: Path | socket, registry: Registry, events: RecentChanges) -> None:
+    def __init__(
+        self, place: Path | socket, registry: Registry, events: RecentChanges, bus: Bus, journal: Announcements
+    ) -> None:
         """`place`: the path of a new socket, or systemd's socket."""
         self._registry = registry
         self._events = events
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._files = FileTimes(self._thread)
+        self._bus = bus
+        self._journal = journal
         self._since = time.time_ns() // 1000
+        self._callers = Callers(registry.operators)
+        self._reader = JournalReader(user_mode=bus.user_mode)
         self.server = LocalServer(
             place,
             self._answer,
@@ -49,36 +66,98 @@ class ManagerAnswers:
             max_clients=MAX_CLIENTS,
             max_of_a_user=MAX_OF_A_USER,
             patience=PATIENCE,
-            max_body=protocol.MAX_QUESTION,
+            max_body=manager_protocol.MAX_ASKED,
+            ends_with_client=True,
         )
 
     def close(self) -> None:
         """Answer no more."""
         self.server.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._callers.close()
 
-    async def _answer(self, head: RequestHead, _: bytes, uid: int) -> tuple[str, bytes]:
+    async def _answer(self, head: RequestHead, data: bytes, uid: int) -> tuple[str, bytes]:
         target = head.target.decode("latin-1")
-        if head.method != b"GET":
-            raise Problem(405, "use GET")
         if target == manager_protocol.RELEASE:
-            found: protocol.Body = {"release": __version__, "pid": os.getpid(), "since_us": self._since}
-        elif uid not in {0, os.geteuid()}:
-            raise Problem(403, "only root may ask for more than /version")
-        elif target == manager_protocol.INSTANCES:
-            found = await self._instances()
+            _require(head, b"GET")
+            found: Body = {"release": __version__, "pid": os.getpid(), "since_us": self._since}
         else:
-            after, wait_us = manager_protocol.events_question(target)
-            changes = await self._events.wait(after, wait_us / 1e6)
-            events = [change.body() for change in changes]
-            found = {"last_event": self._events.last, "since_us": self._since, "events": events}
+            found = await self._found(head, target, data, await self._callers.who(uid))
         return protocol.JSON, protocol.encoded(found)
 
-    async def _instances(self) -> protocol.Body:
-        """All of one moment, but for the files, which are looked at first."""
-        files = await self._files.of(self._registry.records.values())
+    async def _found(self, head: RequestHead, target: str, data: bytes, caller: Caller) -> Body:
+        """The answer to who may ask for something."""
+        path = target.partition("?")[0]
+        if target in METHODS:
+            _require(head, b"POST")
+            return await self._operated(target, data, caller)
+        _require(head, b"GET")
+        if path == manager_protocol.LOGS:
+            return await self._logs(target, caller)
+        if target == manager_protocol.INSTANCES:
+            self._tell(caller, target)
+            return await self._instances(caller)
+        after, wait_us = manager_protocol.events_question(target)
+        self._tell(caller, path)
+        return await self._changes(caller, after, wait_us / 1e6)
+
+    async def _instances(self, caller: Caller) -> Body:
+        """All of one moment that he may know of, but for the files, which are looked at first."""
+        files = await self._files.of(self._operated_by(caller))
         bodies = [
-            {**record.body(), **usage_of(record.seen.cgroup).body(), "files": file_times.body(files.get(whose))}
-            for whose, record in self._registry.records.items()
+            {
+                **record.body(),
+                **usage_of(record.seen.cgroup).body(),
+                "files": file_times.body(files.get(record.place.whose)),
+            }
+            for record in self._operated_by(caller)
         ]
         return {"last_event": self._events.last, "instances": bodies}
+
+    def _operated_by(self, caller: Caller) -> list[InstanceRecord]:
+        return [each for each in self._registry.records.values() if caller.operates(each.place.whose.worker)]
+
+    async def _changes(self, caller: Caller, after: int, seconds: float) -> Body:
+        """The changes that he may know of. A change of others' workers does not end the wait."""
+        until = time.monotonic() + seconds
+        while True:
+            changes = await self._events.wait(after, until - time.monotonic())
+            first, last = self._events.first, self._events.last
+            found = [change.body() for change in changes if caller.operates(change.whose.worker)]
+            if found or not changes or time.monotonic() >= until:
+                return {"first_event": first, "last_event": last, "since_us": self._since, "events": found}
+            after = last
+
+    async def _logs(self, target: str, caller: Caller) -> Body:
+        question = manager_protocol.logs_question(target)
+        caller.require(question.meant.workers)
+        instances = self._meant(question.meant)
+        self._tell(caller, manager_protocol.LOGS, question.meant)
+        units = dict.fromkeys(unit for whose in instances for unit in name.journals_of(whose))
+        return await self._reader.read(caller.uid, list(units), question)
+
+    async def _operated(self, target: str, data: bytes, caller: Caller) -> Body:
+        question = manager_protocol.job_question(protocol.asked(data))
+        caller.require(question.meant.workers)
+        instances = self._meant(question.meant)
+        self._tell(caller, target, question.meant)
+        return await operate(self._bus, METHODS[target], instances, question.wait_us)
+
+    def _meant(self, meant: Meant) -> tuple[Instance, ...]:
+        """The installed instances that a request is about. Raises Problem for one that is not."""
+        here = self._registry.records
+        missing = [str(each) for each in meant.single if each not in here]
+        found = meant.single or tuple(whose for whose in here if whose.worker == meant.worker)
+        if missing or not found:
+            raise Problem(404, f"not installed: {', '.join(missing) or meant.worker}")
+        return found
+
+    def _tell(self, caller: Caller, path: str, meant: Meant | None = None) -> None:
+        """Write an operator's request to the journal; root's are nobody's to watch."""
+        if caller.is_operator:
+            self._journal.asked(caller.actor, path, str(meant or ""), meant.workers if meant else ())
+
+
+def _require(head: RequestHead, method: bytes) -> None:
+    if head.method != method:
+        raise Problem(405, f"use {method.decode()}")

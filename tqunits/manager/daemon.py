@@ -3,9 +3,9 @@ tells both.
 
 systemd stays the only supervisor: workers and routers run on without the manager, and a start of
 the manager changes none of them. What it knows comes from systemd and the installed files, so after
-a crash it knows the same again. What it asks of systemd is one thing: the restart of an instance
-that has failed its health checks (polkit decides whether it may). Without the right it observes,
-and says so.
+a crash it knows the same again. It asks systemd for the restart of an instance that has failed its
+health checks, and for what an operator of a worker wants (operating.py); polkit decides whether it
+may. Without the right it observes, and says so.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _Manager:
         checks = HealthChecks(
             self._registry, restart=self._restart, progress=routers.completed, is_held=self._is_held, say=say
         )
-        commands = ManagerAnswers(self._setup.control, self._registry, self._events)
+        commands = ManagerAnswers(self._setup.control, self._registry, self._events, self._bus, self._journal)
         observer.begin(lambda: self._on_placed(checks, readiness), readiness.out)
         await commands.server.start()
         metrics = self._metrics(routers)

@@ -232,6 +232,7 @@ def place_of(found: Installed, public: str | None) -> Place:
         source=ledger.source,
         public=public,
         health=ledger.health,
+        operators=ledger.operators,
     )
 
 

@@ -32,6 +32,11 @@ class RecentChanges:
         """The number of the last change; 0: there was none."""
         return self._kept[-1].number if self._kept else 0
 
+    @property
+    def first(self) -> int:
+        """The number of the oldest change that is kept; 0: there was none."""
+        return self._kept[0].number if self._kept else 0
+
     def add(self, change: Change) -> None:
         """A change has happened. Wakes all who wait."""
         self._kept.append(change)

@@ -26,6 +26,7 @@ class Place:
     source: str  # its worker.yaml
     public: str | None = None  # the folder whose files the router serves, absolute
     health: Health | None = None  # the rules of its checks; None: its drop-in does not say
+    operators: tuple[str, ...] = ()  # who may operate the worker: users, and groups as %group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ new run begins with what systemd says now, and what was known of the checks of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -38,6 +38,11 @@ class Registry:
         """What is known now, by instance. The mapping shows later changes; the records are
         frozen."""
         return MappingProxyType(self._records)
+
+    def operators(self) -> Mapping[str, Collection[str]]:
+        """Worker -> its operators, as its first instance's drop-in has them."""
+        places = (record.place for record in self._records.values())
+        return {each.whose.worker: each.operators for each in places if each.operators and each.whose.number == 1}
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Tell each later change."""

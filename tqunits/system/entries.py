@@ -93,9 +93,9 @@ def parse(output: str, manager: Mapping[str, str]) -> Iterator[JournalEntry]:
             found = json.loads(line)
         except ValueError:
             continue
-        time = _text(found.get(_TIME)) if isinstance(found, dict) else ""
+        time = text_of(found.get(_TIME)) if isinstance(found, dict) else ""
         if _DIGITS.fullmatch(time):
-            by_manager = all(_text(found.get(field)) == value for field, value in manager.items())
+            by_manager = all(text_of(found.get(field)) == value for field, value in manager.items())
             yield JournalEntry(int(time), by_manager, dict(_fields(found)))
 
 
@@ -128,14 +128,14 @@ def _with(run: Exit, entry: JournalEntry) -> Exit:
 
 
 def _fields(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    yield "MESSAGE", _text(found.get("MESSAGE"))
+    yield "MESSAGE", text_of(found.get("MESSAGE"))
     for field, form in _FORMS.items():
-        text = _text(found.get(field))
+        text = text_of(found.get(field))
         if form.fullmatch(text):
             yield field, text
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
     """The value of a field. journalctl prints bytes that are not UTF-8 as a list of numbers, and
     null for a value that is too long.
 

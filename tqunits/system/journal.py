@@ -18,7 +18,9 @@ from tqunits.system.process import run
 
 _KEPT, _PASSING = Path("/var/log/journal"), Path("/run/log/journal")
 _MACHINE = re.compile("[0-9a-f]{32}")
-_TIMEOUT_S = 30.0  # for a journal of many GiB on a slow disk; usually the index answers in milliseconds
+TIMEOUT_S = 30.0
+"""For a journal of many GiB on a slow disk; usually the index answers in milliseconds."""
+
 _SYNC_TIMEOUT_S = 5.0
 _LINES_OF_A_START = 500  # more than anybody reads; a chatty worker's own, before the few that matter
 
@@ -101,7 +103,7 @@ def kernel_killed(pid: int, time_us: int) -> str:
 
     The PID is that in the host's first PID namespace.
     """
-    span = [f"--since={_moment(time_us - _AROUND_US)}", f"--until={_moment(time_us + _AROUND_US)}"]
+    span = [f"--since={moment(time_us - _AROUND_US)}", f"--until={moment(time_us + _AROUND_US)}"]
     sought = ["--dmesg", *span, "--lines=1", f"--grep=(Out of memory|out of memory: ).*Killed process {pid} "]
     found = list(_entries(sought, user_mode=False)) if pid > 0 and time_us > _AROUND_US else []
     return found[0].message if found else ""
@@ -123,6 +125,18 @@ def command(units: Iterable[str], *, user_mode: bool, options: Sequence[str], na
     return ["journalctl", *whose, *options, *(f"{kind}={unit}" for unit in units)]
 
 
+def is_readable() -> bool:
+    """Whether the caller may read the system's journal. journalctl(1) leaves out what it may not
+    read, and says nothing of it in its exit status."""
+    found = (path for above in (_KEPT, _PASSING) for path in above.glob("*/system.journal"))
+    return any(os.access(path, os.R_OK) for path in found)
+
+
+def moment(time_us: int) -> str:
+    """A moment as journalctl reads it (systemd.time(7)), to the microsecond."""
+    return f"@{time_us // 1_000_000}.{time_us % 1_000_000:06d}"
+
+
 def sync() -> None:
     """Have journald write all messages that it has received. Only root may ask; other users see
     what is written."""
@@ -132,7 +146,7 @@ def sync() -> None:
 
 def _entries(arguments: Sequence[str], *, user_mode: bool) -> Iterator[JournalEntry]:
     options = ["--quiet", "--no-pager", "--output=json", *(["--user"] if user_mode else [])]
-    done = run(["journalctl", *options, f"--output-fields={','.join(_FIELDS)}", *arguments], timeout_s=_TIMEOUT_S)
+    done = run(["journalctl", *options, f"--output-fields={','.join(_FIELDS)}", *arguments], timeout_s=TIMEOUT_S)
     return entries.parse(done.stdout, _manager(user_mode=user_mode))
 
 
@@ -172,12 +186,7 @@ def _span(unit: str, invocation: str, *, user_mode: bool) -> list[str]:
     lines = f"--lines={_LINES_OF_A_START}"  # the manager writes about ten messages
     found = _entries([lines, start, *_by_manager(unit, user_mode=user_mode)], user_mode=user_mode)
     times = [entry.time_us for entry in found if entry.message_id not in _AFTERWARDS]
-    return [f"--since={_moment(times[0] - _EARLY_US)}", f"--until={_moment(times[-1] + 1)}"] if times else []
-
-
-def _moment(time_us: int) -> str:
-    """A moment as journalctl reads it (systemd.time(7)), to the microsecond."""
-    return f"@{time_us // 1_000_000}.{time_us % 1_000_000:06d}"
+    return [f"--since={moment(times[0] - _EARLY_US)}", f"--until={moment(times[-1] + 1)}"] if times else []
 
 
 def folders_of(namespace: str) -> tuple[Path, ...]:

@@ -140,6 +140,12 @@ def fetch(worker: str) -> str:
     return f"tq-build@{worker}.fetch.service"
 
 
+def journals_of(whose: Instance) -> tuple[str, ...]:
+    """The units whose journal tells about an instance: its own, its pauses after failed starts, and
+    what builds it, where the reason is when it has no program."""
+    return service(whose), backoff(whose), build(whose.worker), fetch(whose.worker)
+
+
 def is_build(unit: str) -> bool:
     """Whether the unit is a build or the fetch of one."""
     return unit != BUILD_TEMPLATE and template_of(unit) == BUILD_TEMPLATE

@@ -48,6 +48,7 @@ from tqunits.units import (
     unitfile,
 )
 from tqunits.units.environment import served_folder
+from tqunits.units.grants import grant_of
 from tqunits.units.limits import limit_directives
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.unitfile import Assignment, Copy
@@ -259,7 +260,8 @@ class _Rendering:
         body = f"{header}\n{self._parsed.text(_DROP_IN, values)}"
         enabled = worker.runs_in(self._configuration.server.mode)
         digest = unitfile.restart_hash(body)
-        notes = _ledger(worker, port, socket, copies=copies, restart_hash=digest, enabled=enabled)
+        operators = grant_of(worker, self._configuration.server).operators
+        notes = _ledger(worker, port, socket, copies=copies, operators=operators, restart_hash=digest, enabled=enabled)
         unit = name.service(whose)
         path = name.drop_in(unit, self._target.layout.units)
         return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
@@ -526,6 +528,7 @@ def _ledger(
     socket: str | None,
     *,
     copies: Iterable[Copy],
+    operators: Iterable[str],
     restart_hash: str,
     enabled: bool,
 ) -> Iterable[Assignment]:
@@ -540,6 +543,7 @@ def _ledger(
         *(("Copy", unitfile.copy_note(copy)) for copy in copies),
         ("Backoff", failure_pause.note(worker.restart)),
         ("Health", health_note.note(worker.health)),
+        *(("Operator", operator) for operator in operators),
         ("Enabled", quote.boolean(value=enabled)),
         ("RestartHash", restart_hash),
     ]

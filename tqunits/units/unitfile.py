@@ -96,6 +96,7 @@ class Ledger:
     restart_hash: str
     copies: tuple[Copy, ...] = ()
     health: Health | None = None  # how it is checked while it runs; None: an earlier release has not noted it
+    operators: tuple[str, ...] = ()  # who may operate the worker, by a grant of root's: users, and groups as %group
 
 
 @lru_cache(maxsize=_TEXTS)
@@ -170,6 +171,7 @@ def ledger(text: str) -> Ledger | None:
         restart_hash=_first(notes, "RestartHash"),
         copies=tuple(copy for note in _all(notes, "Copy") if (copy := _copy(note))),
         health=health_note.read(_first(notes, "Health")),
+        operators=_all(notes, "Operator"),
     )
 
 

@@ -13,7 +13,9 @@ journal. --router shows the router's own messages alone.
 error page shows it too): its line in the access log, and what the router and the workers have said
 of it, where they log that ID.
 
-Reading other users' journals needs root, or membership in the group systemd-journal.
+Reading other users' journals needs root, or membership in the group systemd-journal. Without either
+an operator of a worker (grants.NAME.operators) gets its lines from the manager: up to 500 with -n,
+those that come with -f, and JSON of the manager's own with --json.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import argparse
 import re
 from collections.abc import Sequence
 
+from tqunits.cli import relayed_logs
 from tqunits.cli.context import Context
 from tqunits.cli.selection import named
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
@@ -68,6 +71,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     if arguments.boot is not None and not _BOOT.fullmatch(arguments.boot):  # `-b NAME`: it is of this boot
         arguments.names, arguments.boot = [arguments.boot, *arguments.names], "0"
     _refuse_contradictions(arguments)
+    if relayed_logs.is_needed(context):
+        return relayed_logs.show(arguments, context, beyond=_beyond(arguments))
     workers = named(arguments.names, installed(context.layout), context) if arguments.names else ()
     if arguments.request is None:
         replace_process(_command(arguments, workers, user_mode=context.user_mode))
@@ -79,16 +84,10 @@ def _command(arguments: argparse.Namespace, workers: Sequence[Installed], *, use
     if arguments.access:
         requests = [f"--identifier={_ACCESS}", *options, *(f"TQ_WORKER={worker.ledger.worker}" for worker in workers)]
         return journal.command([_ROUTER], user_mode=user_mode, options=requests, namespace=_ACCESS)
-    units = [unit for worker in workers for unit in _units(worker)] or (_ROUTERS if arguments.router else _EVERYTHING)
+    own = [unit for worker in workers for unit in name.journals_of(worker.instance)]
+    units = own or (_ROUTERS if arguments.router else _EVERYTHING)
     namespace = "" if workers or arguments.router else f"+{_ACCESS}"
     return journal.command(units, user_mode=user_mode, options=options, namespace=namespace)
-
-
-def _units(worker: Installed) -> tuple[str, ...]:
-    """Its own, its pauses after failed starts, and what builds it: there is the reason when it has
-    no program."""
-    built = worker.ledger.worker
-    return worker.unit, name.backoff(worker.name), name.build(built), name.fetch(built)
 
 
 def _of_request(request: str, options: list[str], context: Context) -> ExitStatus:
@@ -121,6 +120,12 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UsageError("--router is about no worker, and not the access log", hint="leave one of them out")
     if arguments.objects and arguments.output is not None:
         raise UsageError("--json is --output json", hint="leave one of them out")
+
+
+def _beyond(arguments: argparse.Namespace) -> list[str]:
+    """The given options that only journalctl has."""
+    flags = [f"--{flag}" for flag in ("access", "router", "request") if getattr(arguments, flag)]
+    return [*flags, *(f"--{key}" for key in _VALUED if key != "lines" and getattr(arguments, key) is not None)]
 
 
 def _options(arguments: argparse.Namespace) -> list[str]:

@@ -12,12 +12,12 @@ after a failure until it is started again; it is failed when it is not started a
 while it finishes its requests and ends, and stopped when it has ended, or was never started.
 
 In parentheses stands what the state alone does not say: failing (the worker runs, but fails its
-health checks, as the manager tells root), holding (it runs, but its file 'serving' is gone, so the
-routers hold its requests), draining (it finishes its requests), health
-check (its start has failed, because it did not pass it), systemd's result of another failure, or
-restarting (it has ended without one). "again in" is the time until the next start, which grows with
-each failure; 'tqunits start' starts it at once. A stopped worker that is not started at boot is
-called disabled.
+health checks, as the manager tells root and operators), holding (it runs, but its file 'serving' is
+gone, so the routers hold its requests), draining (it finishes its requests), health check (its
+start has failed, because it did not pass it), systemd's result of another failure, or restarting
+(it has ended without one). "again in" is the time until the next start, which grows with each
+failure; 'tqunits start' starts it at once. A stopped worker that is not started at boot is called
+disabled.
 
 A worker that has no process is static (files that the router serves), refused or skipped (by the
 last install), or not installed. After the state comes an order about its traffic, if there is one:
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         from tqunits.cli import live_list  # with what waits and draws, which one list does not need
 
         return live_list.watch(arguments.names, context, as_json=arguments.json)
-    health = run_time_health.ask(context.layout, user_mode=context.user_mode)
+    health = run_time_health.ask(context.layout)
     found = listing.look(arguments.names, health, context)
     if arguments.json:
         context.output.json("ls", 1, **found.members())

@@ -11,6 +11,9 @@ one that waits for its next try has it now. With --all those that their worker.y
 What was built is started as it is: when its sources have changed since then, that is said ('tqunits
 install --now' builds it).
 
+An operator of a worker (grants.NAME.operators) needs no root. The manager does it for him and
+writes down who has asked; without the manager polkit's rule lets him ask systemd himself.
+
 Exit status: 0 all run, 1 one failed, 6 one did not get healthy in time, 4 no such worker, 5 not
 permitted.
 """

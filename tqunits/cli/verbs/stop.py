@@ -6,6 +6,9 @@ once. ('systemctl stop' does not tell the router, so requests wait first, as in 
 worker starts again at the next boot, unless 'tqunits disable' says otherwise. To stop a worker that
 does not run is no error.
 
+An operator of a worker (grants.NAME.operators) needs no root. The manager does it for him and
+writes down who has asked; without the manager polkit's rule lets him ask systemd himself.
+
 Exit status: 0 none runs any more, 1 one could not be stopped, 6 not in time, 4 no such worker, 5
 not permitted.
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.lifecycle import configure_waiting, perform
+from tqunits.cli.lifecycle import by_manager, configure_waiting, finish, perform
 from tqunits.cli.selection import add_names, select
 from tqunits.errors import ExitStatus
 from tqunits.host.installed import installed
@@ -34,5 +37,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     workers = select(arguments, installed(context.layout), context)
     sockets = (unitfile.last_value(worker.text, "Service", "Sockets") for worker in workers)
     units = [*(worker.unit for worker in workers), *filter(None, sockets)]
+    results = by_manager("StopUnit", workers, arguments, context)
+    if results is not None:
+        return finish(results, units, arguments, context)
     with Bus(user_mode=context.user_mode) as bus:
         return perform("StopUnit", units, bus, arguments, context)
