@@ -8,8 +8,9 @@ hint says what to do instead, a mark says where. Exit statuses are part of the i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+
+from tqunits.light_dataclass import dataclass
 
 
 class ExitStatus(IntEnum):

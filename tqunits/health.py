@@ -3,13 +3,14 @@ healthy."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-_RANGE: Final = re.compile(r"([1-9][0-9]{2})(?:-([1-9][0-9]{2}))?")
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
+
+_RANGE: Final = late_pattern(r"([1-9][0-9]{2})(?:-([1-9][0-9]{2}))?")
 _LEAST, _MOST = 200, 599  # status codes of final responses (RFC 9110, section 15); 1xx responses are interim
 
 

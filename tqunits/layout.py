@@ -3,9 +3,10 @@ knows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
+
+from tqunits.light_dataclass import dataclass
 
 SERVING: Final = "serving"
 """The file in an instance's runtime folder which says that the instance takes requests."""

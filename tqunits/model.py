@@ -9,7 +9,7 @@ again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 from tqunits.errors import Mark
 from tqunits.health import Health
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.resources import Limits, Share
 
 INFINITY = 2**64 - 1

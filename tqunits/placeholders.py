@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 
 ALWAYS = (
     "WORKER_NAME",
@@ -41,15 +43,15 @@ LONGEST_VALUE = 1024
 
 _KNOWN = "|".join(sorted(NAMES))
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-_IN_COMMAND = re.compile(
+_IN_COMMAND = late_pattern(
     rf"(?P<escape>\$\$(?=[A-Za-z_{{(]))|\$\{{(?P<named>[^}}]*)\}}|\$(?P<bare>{_NAME})|(?P<shell>\$[({{])"
 )
-_IN_VALUE = re.compile(
+_IN_VALUE = late_pattern(
     rf"(?P<escape>\$\$(?=\{{|(?:{_KNOWN})\b))|\$\{{(?P<named>[^}}]*)\}}|\$(?P<bare>(?:{_KNOWN})\b)|(?P<shell>\$\{{)"
 )
-_BEFORE_A_NAME = re.compile(r"\$(?=[A-Za-z_{(])")
-_SHELL_OPTIONS = re.compile(r"[-+][A-Za-z]+|--[a-z-]+")
-_OF_SHELL = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_BEFORE_A_NAME = late_pattern(r"\$(?=[A-Za-z_{(])")
+_SHELL_OPTIONS = late_pattern(r"[-+][A-Za-z]+|--[a-z-]+")
+_OF_SHELL = late_pattern(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 class PlaceholderKind(Enum):

@@ -8,9 +8,11 @@ grant may allow, and which directives `unit:` refuses.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import StrEnum
 from typing import Final
+
+from tqunits.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,7 @@ def test_the_version_alone_asks_no_router(capsys: pytest.CaptureFixture[str]) ->
         "routers": None,
         "manager": None,
     }
-    assert documented("version") == {"tqunits", "routers", "unit", "release"}
+    assert documented("version") == {"tqunits", "routers", "manager", "unit", "release", "pid"}
 
 
 @pytest.mark.parametrize("verb", ["check", "docs", "doctor", "init", "security"])

@@ -8,10 +8,9 @@ from dataclasses import is_dataclass
 from typing import get_type_hints
 
 import pytest
-from units.generated import taken, written
+from units.generated import node, taken, written
 
 from setup import ROOT
-from tqunits.config import nodes
 from tqunits.config.assemble import NO_COPIES
 from tqunits.config.server_settings import ServerSettings
 from tqunits.config.setting import File, Setting
@@ -87,7 +86,7 @@ def test_what_is_written_arrives_in_its_field(row: Setting[object]) -> None:
 
 def read(row: Setting[object], text: str) -> object:
     """The value that the row's own parser makes of a text."""
-    root = nodes.read(text.encode("utf-8", "surrogatepass"), "x").root
+    root = node(text)
     assert root is not None
     return row.parse(root)
 

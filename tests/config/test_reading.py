@@ -194,7 +194,7 @@ PIECES = [
 NEARLY_YAML = st.lists(st.sampled_from(PIECES), max_size=40).map("".join).map(str.encode)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @given(st.one_of(st.binary(max_size=200), NEARLY_YAML))
 def test_no_bytes_raise_anything(content: bytes) -> None:
     api(content)
@@ -202,7 +202,7 @@ def test_no_bytes_raise_anything(content: bytes) -> None:
     nodes.read(content, "file", events=nodes.pure_events)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(st.binary(max_size=100))
 def test_no_bytes_in_a_value_raise_anything(content: bytes) -> None:
     text = content.decode("latin-1").replace("'", "")

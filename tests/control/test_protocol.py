@@ -17,6 +17,7 @@ from tqunits.control import protocol
 from tqunits.control.protocol import Doing, DoingThere, Drained, EndpointStatus, Problem, Status, WorkerStatus
 from tqunits.control.server import LocalServer
 from tqunits.http.head import RequestHead
+from tqunits.lifecycle.liveness import Work
 from tqunits.model import Instance
 from tqunits.units import name
 
@@ -29,6 +30,7 @@ ENDPOINTS = st.builds(
     EndpointStatus,
     address=st.text(),
     in_flight=COUNTS,
+    answers=COUNTS,
     idle=COUNTS,
     draining=st.booleans(),
     failures=COUNTS,
@@ -179,6 +181,25 @@ def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
     assert protocol.doing(answer) == told
     assert json.loads(answer)["version"] == protocol.VERSION
     assert protocol.release(answer) == status.release
+    for worker in status.workers:
+        for number, each in enumerate(worker.endpoints, 1):
+            assert protocol.work(answer, Instance(worker.name, number)) == Work(each.answers, each.in_flight)
+        assert protocol.work(answer, Instance(worker.name, len(worker.endpoints) + 1)) is None
+    assert protocol.work(answer, Instance("nobody-of-them")) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"[]",
+        b'{"workers": [{"name": "api"}]}',
+        b'{"workers": [{"name": "api", "endpoints": [{"answers": "1", "in_flight": 0}]}]}',
+        b'{"workers": [{"name": "api", "endpoints": [{"in_flight": 0}]}]}',
+    ],
+)
+def test_a_process_that_does_not_say_what_an_instance_does(answer: bytes) -> None:
+    assert protocol.work(answer, Instance("api")) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from units.cases import worker
 
 from tqunits.health import Health
-from tqunits.lifecycle.liveness import BUDGET_SPAN_US, LONGEST_DELAY_US, Budget, Restarts, Streak
+from tqunits.lifecycle.liveness import (
+    BUDGET_SPAN_US,
+    LONGEST_DELAY_US,
+    PATIENCE_US,
+    Budget,
+    Restarts,
+    Streak,
+    Work,
+    is_at_work,
+)
 from tqunits.lifecycle.state import Event
 
 SECOND = 1_000_000
@@ -109,3 +118,22 @@ def test_a_host_has_so_many_restarts_in_a_minute() -> None:
 def test_what_is_allowed_and_not_done_is_not_spent() -> None:
     budget = Budget(most=1, span=60)
     assert all(budget.allows(now) for now in range(10))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "since", "expected"),
+    [
+        (Work(7, 0), Work(8, 0), PATIENCE_US, True),  # it has answered
+        (Work(7, 0), Work(0, 0), PATIENCE_US, True),  # the router has begun to count anew
+        (Work(7, 0), Work(7, 0), 0, False),
+        (Work(7, 1), Work(7, 1), PATIENCE_US - 1, True),  # it may need that long
+        (Work(7, 1), Work(7, 1), PATIENCE_US, False),
+        (None, Work(7, 0), 0, False),
+        (None, Work(7, 1), 0, True),
+        (Work(7, 1), None, 0, False),
+    ],
+)
+def test_an_instance_that_works_is_not_dead(
+    before: Work | None, now: Work | None, since: int, expected: object
+) -> None:
+    assert is_at_work(before, now, since) is expected

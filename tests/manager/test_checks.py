@@ -14,6 +14,7 @@ import pytest
 from units.cases import worker
 
 from tqunits.health import Health, HealthType
+from tqunits.lifecycle.liveness import Work
 from tqunits.lifecycle.state import Event, State
 from tqunits.manager import health_check
 from tqunits.manager.checks import HealthChecks
@@ -31,6 +32,7 @@ RULES = replace(
 WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 ILL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 11\r\n\r\nno database"
 PATIENCE = 20.0
+IDLE = Work(answers=0, in_flight=0)
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Host:
     registry: Registry
     changes: asyncio.Queue[Change]
     restarts: asyncio.Queue[tuple[InstanceRecord, str]]
-    completed: int | None = 0  # requests, by the routers
+    work: Work | None = IDLE  # by the routers
     is_refused: bool = False
     is_held: bool = False  # its file `serving` is gone
 
@@ -103,14 +105,12 @@ async def checked(
         host.restarts.put_nowait((record, reason))
         return not host.is_refused
 
-    async def progress(_: str) -> int | None:
+    async def work(_: Instance) -> Work | None:
         if count is not None:
             count(host)
-        return host.completed
+        return host.work
 
-    checks = HealthChecks(
-        registry, restart=restart, progress=progress, is_held=lambda _: host.is_held, say=lambda _: None
-    )
+    checks = HealthChecks(registry, restart=restart, work=work, is_held=lambda _: host.is_held, say=lambda _: None)
     registry.see(API, RUNS, 1)
     registry.settle(unready)
     registry.subscribe(host.changes.put_nowait)
@@ -144,7 +144,7 @@ async def test_what_fails_often_enough_is_restarted_with_the_reason() -> None:
 
 async def test_what_completes_requests_is_busy_and_not_restarted() -> None:
     def one_more(host: Host) -> None:
-        host.completed = (host.completed or 0) + 1
+        host.work = replace(host.work or IDLE, answers=(host.work or IDLE).answers + 1)
 
     program = Program(None)
     async with listening(program) as address, checked(address, count=one_more) as host:
@@ -154,9 +154,20 @@ async def test_what_completes_requests_is_busy_and_not_restarted() -> None:
         assert host.restarts.empty()
 
 
+async def test_what_has_requests_is_given_time_for_them() -> None:
+    def with_one(host: Host) -> None:
+        host.work = Work(answers=7, in_flight=1)
+
+    async with listening(Program(None)) as address, checked(address, count=with_one) as host:
+        async with asyncio.timeout(PATIENCE):
+            while host.failures() < 5:
+                await asyncio.sleep(0.02)
+        assert host.restarts.empty()
+
+
 async def test_where_the_routers_say_nothing_the_checks_decide() -> None:
     def away(host: Host) -> None:
-        host.completed = None
+        host.work = None
 
     async with listening(Program(None)) as address, checked(address, count=away) as host:
         await host.restart()

@@ -31,20 +31,26 @@ async def test_the_status_tells_what_runs(folder: Path) -> None:
         asked = asyncio.create_task(router.ask(GET))
         await slow.asked.wait()
         found = (await status(folder))["worker"]
-        endpoint = {"address": worker.endpoint, "in_flight": 1, "idle": 0, "draining": False, "failures": 0}
+        endpoint = {
+            "address": worker.endpoint,
+            "in_flight": 1,
+            "answers": 0,
+            "idle": 0,
+            "draining": False,
+            "failures": 0,
+        }
         assert found == {
             "name": "w",
             "in_flight": 1,
             "waiting": 0,
             "paused": False,
             "maintenance": False,
-            "completed": 0,
             "endpoints": [endpoint],
         }
         slow.go.set()
         assert (await asked).endswith(b"ok")
         body = await status(folder)
-        assert body["worker"]["completed"] == 1
+        assert body["worker"]["endpoints"][0]["answers"] == 1
         assert (body["requests"], body["pid"], body["draining"]) == (1, router.process.pid, False)
         metrics = await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b'tqunits_requests_total{process="1",worker="w",code="2xx"} 1\n' in metrics

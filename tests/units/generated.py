@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from functools import cache
+from functools import cache, lru_cache
 
 from hypothesis import strategies as st
 
 from tqunits.config import nodes
 from tqunits.config.directives import DIRECTIVES
 from tqunits.config.findings import Invalid
+from tqunits.config.nodes import Node
 from tqunits.config.setting import File, Setting
 from tqunits.model import Grant
 
@@ -183,7 +184,7 @@ def taken(row: Setting[object]) -> tuple[str, ...]:
 
 def takes(row: Setting[object], text: str) -> bool:
     """Whether the row's own parser accepts it."""
-    root = nodes.read(text.encode("utf-8", "surrogatepass"), "x").root
+    root = node(text)
     if root is None:
         return False
     try:
@@ -191,6 +192,12 @@ def takes(row: Setting[object], text: str) -> bool:
     except Invalid:
         return False
     return True
+
+
+@lru_cache(maxsize=8192)
+def node(text: str) -> Node | None:
+    """The text as YAML. A hundred rows are asked about each text of the corpus."""
+    return nodes.read(text.encode("utf-8", "surrogatepass"), "x").root
 
 
 def values(row: Setting[object]) -> st.SearchStrategy[str]:

@@ -72,7 +72,7 @@ def shape(text: str) -> Counter[tuple[str, str]]:
     return Counter((a.section, a.name) for a in parse(text) if a.name != "Nice")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings().max_examples, deadline=None)
 @given(hostile_workers())
 def test_hostile_values_add_no_directive(hostile: Worker) -> None:
     plain = replace(
@@ -94,7 +94,7 @@ def test_hostile_values_add_no_directive(hostile: Worker) -> None:
         assert is_ours(file.content)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(st.lists(PATH, min_size=1, max_size=3), TEXT)
 def test_the_ledger_remembers_hostile_values_exactly(routes: list[str], host: str) -> None:
     try:

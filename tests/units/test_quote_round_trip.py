@@ -28,7 +28,7 @@ BATCH = 60
 cases cheap."""
 
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-ROUNDS = settings(max_examples=25, deadline=None, suppress_health_check=UNHURRIED)
+ROUNDS = settings(max_examples=settings().max_examples // 4, deadline=None, suppress_health_check=UNHURRIED)
 
 
 def quoted(function: Callable[[str], str], value: str) -> str | None:

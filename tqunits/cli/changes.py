@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
@@ -14,11 +13,12 @@ from tqunits.host.installation import Installation, Outlook
 from tqunits.host.live import Difference
 from tqunits.host.prepare import Prepared
 from tqunits.host.remove import Removal
+from tqunits.late_pattern import late_pattern
 from tqunits.model import account_of
 from tqunits.units import steps
 from tqunits.units.filediff import file_diff
 
-_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+_WORD = late_pattern(r"(?<!^)(?=[A-Z])")
 
 
 def installation(done: Installation) -> Mapping[str, object]:

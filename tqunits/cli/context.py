@@ -10,13 +10,13 @@ caller's own service manager and writes only below the caller's home.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.cli.output import Output
 from tqunits.errors import NotPermitted
 from tqunits.host.premises import Premises, layout_of
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

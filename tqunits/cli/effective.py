@@ -9,7 +9,6 @@ settings that feed its directives. Without valid YAML the installed directives a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tqunits.config.setting import File, Setting
 from tqunits.config.settings import SETTINGS
 from tqunits.config.values import print_size, print_span
 from tqunits.errors import Mark
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY, OriginKind, Sandbox, SettingOrigin, Worker
 from tqunits.resources import Share
 from tqunits.system.files import read_text_if_exists

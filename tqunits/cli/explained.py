@@ -4,7 +4,7 @@ judges."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tqunits.cli.context import Context
 from tqunits.errors import NoSuchWorker
@@ -15,6 +15,7 @@ from tqunits.host.sources import Loaded, load
 from tqunits.host.status import InstanceStatus, statuses
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.state import NoInstance
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
 from tqunits.system.bus import Bus

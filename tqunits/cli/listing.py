@@ -7,7 +7,7 @@ Its rows come from the installed files, from systemd, and from the manager, if t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tqunits.cli import condition
@@ -22,6 +22,7 @@ from tqunits.host.run_time_health import RunTimeHealth
 from tqunits.host.stale_copies import changed
 from tqunits.host.status import InstanceStatus, enabled_at_boot, statuses
 from tqunits.lifecycle.state import Detail, NoInstance, State
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.routing.codec.document import Served
 from tqunits.routing.traffic import DRAIN

@@ -14,7 +14,6 @@ import select
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +26,7 @@ from tqunits.errors import TqunitsError
 from tqunits.host import run_time_health
 from tqunits.host.change_watch import ChangeWatch
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.system.inotify import FolderBell
 
 REFRESH_S: Final = 2.0

@@ -11,12 +11,10 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -25,6 +23,8 @@ from tqunits import __version__
 from tqunits.cli.context import Context
 from tqunits.cli.output import Output, error_json, standard_output
 from tqunits.errors import ConfigurationError, ExitStatus, NotPermitted, TqunitsError, UsageError
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ _OBJECTS = 50_000
 """Between two collections of garbage. At Python's own 700 a command that reads 300 workers spends 5
 % on them."""
 
-_NEGATIVE = re.compile(r"-\d")
+_NEGATIVE = late_pattern(r"-\d")
 """How a time before now begins (systemd.time(7)); no option of ours does."""
 
 

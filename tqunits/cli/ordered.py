@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tqunits.cli.context import Context
 from tqunits.cli.selection import add_names, parted, refuse_single, select
@@ -19,6 +18,7 @@ from tqunits.errors import ExitStatus, TimedOut, TqunitsError
 from tqunits.host import traffic_file
 from tqunits.host.installed import Installed, installed, served
 from tqunits.host.observe import running_routers
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.routing.codec.document import Served
 from tqunits.routing.traffic import DRAIN, Order

@@ -12,11 +12,11 @@ import select
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from tqunits.errors import ConfigurationError, Diagnostic, Severity, TqunitsError
+from tqunits.light_dataclass import dataclass
 from tqunits.printable import printable
 
 UNREAD = 128 + signal.SIGPIPE

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import signal
 import unicodedata
 from typing import Final
 
+from tqunits.late_pattern import late_pattern
+
 USUAL: Final = os.terminal_size((80, 24))
 """For a terminal that does not tell its size."""
 
-_STYLE: Final = re.compile(r"(\x1b\[[0-9;]*m)")
+_STYLE: Final = late_pattern(r"(\x1b\[[0-9;]*m)")
 _HOME, _CLEAR_LINE, _CLEAR_BELOW, _PLAIN = "\x1b[H", "\x1b[K", "\x1b[J", "\x1b[0m"
 
 END: Final = f"{_PLAIN}\n"

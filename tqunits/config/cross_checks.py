@@ -7,7 +7,6 @@ is told by units/contests.py and units/ports.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from tqunits.config.values import print_permyriad, print_size, print_span
 from tqunits.config.words import is_worker_name
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.health import HealthType
+from tqunits.light_dataclass import dataclass
 from tqunits.model import (
     UNSERVED,
     Listen,

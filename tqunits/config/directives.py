@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from tqunits.config import unit_names, values, words
 from tqunits.config.reject import Reject, did_you_mean, shown
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY
 
 Read = Callable[[str], str]
@@ -36,14 +37,14 @@ MOST_ABORT_US: Final = 600_000_000
 _CPUS = 8192  # CPU_SET_MAX_NCPU, src/shared/cpu-set-util.c
 _RLIM_MAX = 2**63 - 1
 _SPECIFIERS = "%HIJLNPijlnpv"
-_BAD_SPECIFIER = re.compile(rf"%(?![{_SPECIFIERS}])")
-_SPECIFIER = re.compile(rf"%[{_SPECIFIERS}]")
-_URI = re.compile(r"(?:https?://|file:/|info:|man:)[A-Za-z0-9._~:/?#@!$&()*+,;=-]+")
-_RANGE = re.compile(r"(0|[1-9][0-9]{0,3})(?:-(0|[1-9][0-9]{0,3}))?")
-_DEVICE = re.compile(r"/[A-Za-z0-9._/:@+-]*")
-_RATE = re.compile(r"([1-9][0-9]{0,9})([KMGT]?)")
-_SLACK = re.compile(r"([1-9][0-9]{0,8})(ns|us|ms|s)?")
-_MASK = re.compile(r"0x[0-9a-fA-F]{1,8}")
+_BAD_SPECIFIER = late_pattern(rf"%(?![{_SPECIFIERS}])")
+_SPECIFIER = late_pattern(rf"%[{_SPECIFIERS}]")
+_URI = late_pattern(r"(?:https?://|file:/|info:|man:)[A-Za-z0-9._~:/?#@!$&()*+,;=-]+")
+_RANGE = late_pattern(r"(0|[1-9][0-9]{0,3})(?:-(0|[1-9][0-9]{0,3}))?")
+_DEVICE = late_pattern(r"/[A-Za-z0-9._/:@+-]*")
+_RATE = late_pattern(r"([1-9][0-9]{0,9})([KMGT]?)")
+_SLACK = late_pattern(r"([1-9][0-9]{0,8})(ns|us|ms|s)?")
+_MASK = late_pattern(r"0x[0-9a-fA-F]{1,8}")
 
 _LEVELS = "notice info debug"
 _MAPPINGS = (

@@ -4,10 +4,10 @@ then shows all of them at once."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from tqunits.config.nodes import Node
 from tqunits.errors import Diagnostic, Severity
+from tqunits.light_dataclass import dataclass
 
 MAX_PER_FILE = 100
 """Nobody reads more problems than that of one file, and a hostile file could have 20,000."""

@@ -11,7 +11,7 @@ rows of the SETTINGS table, so that each value has its row's type.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar, cast
 
@@ -22,6 +22,7 @@ from tqunits.config.presets import BY_FILE, PRESETS, of_program
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tree import SettingEntry
+from tqunits.light_dataclass import dataclass
 from tqunits.model import OriginKind, SettingOrigin, WorkerType
 
 T = TypeVar("T")

@@ -11,13 +11,13 @@ depth limit below ends such a text after its first bytes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import yaml  # noqa: TID251 - this is the door
 
 from tqunits.errors import Mark
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 
 MAX_DEPTH = 16
 """unit.Service.X is 3 deep, in `defaults:` 4; deeper is a mistake or an attack on the stack."""
@@ -27,12 +27,12 @@ MAX_NODES = 20_000
 for (against a "billion laughs")."""
 
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = late_pattern("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Control characters, and the characters that YAML takes for a line end but editors do not (NEL,
 LS, PS): they would make marks wrong."""
 
-_LINE_END = re.compile("\r\n|\r|\n")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_LINE_END = late_pattern("\r\n|\r|\n")
+_SURROGATE = late_pattern("[\ud800-\udfff]")
 _TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 _HINTS = (

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import cast
 
@@ -37,6 +36,7 @@ from tqunits.config.tree import (
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.errors import Diagnostic, Severity
 from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, NotRoots, OriginKind, Server, Worker, WorkerType
 
 

@@ -8,16 +8,16 @@ unchanged (php_cli.c, option -d, and zend_ini_scanner.l, raw strings).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from tqunits import placeholders
 from tqunits.config import programs, words
 from tqunits.config.reject import Reject, did_you_mean, shown
+from tqunits.late_pattern import late_pattern
 from tqunits.model import Sandbox
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
-_AS_IN_PHP_INI = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.,:/+ @%~&|^-]*)?")
+_NAME = late_pattern(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
+_AS_IN_PHP_INI = late_pattern(r"(?:[A-Za-z0-9][A-Za-z0-9_.,:/+ @%~&|^-]*)?")
 _FOLDER = "-t"
 _SERVER = "-S"
 

@@ -8,11 +8,11 @@ version at its end: php8.2 is PHP; php-fpm8.2 is not, and node-exporter is not N
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 from tqunits.model import WorkerType
 
 _PYTHON = (
@@ -34,7 +34,7 @@ _RUNTIMES: Mapping[str, WorkerType] = {
 MAX_ARGUMENTS = 16
 """Arguments that `own_files` looks at: a script is among the first."""
 
-_NAME = re.compile(r"([a-z][a-z-]*[a-z])(?:\d+(?:\.\d+)*)?")
+_NAME = late_pattern(r"([a-z][a-z-]*[a-z])(?:\d+(?:\.\d+)*)?")
 _SCRIPTS_OF_NODE = "node_modules/.bin/"
 
 _ENV = "env"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 from tqunits.config.parsers import Parser
+from tqunits.light_dataclass import dataclass
 
 T_co = TypeVar("T_co", covariant=True)
 

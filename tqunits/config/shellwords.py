@@ -10,9 +10,9 @@ In single quotes every character stands for itself; in double quotes a backslash
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from tqunits.config.reject import SHOWN, Reject, shown
+from tqunits.light_dataclass import dataclass
 
 _BLANKS = " \t"
 OPERATORS = (

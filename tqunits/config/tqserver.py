@@ -7,9 +7,9 @@ that the files can be updated one by one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from tqunits.config.nodes import ListNode, Node, ScalarNode
+from tqunits.light_dataclass import dataclass
 
 JOURNAL = "the journal takes the worker's output and rotates it: 'tqunits logs NAME'"
 FPM = "php runs its built-in server here, without php-fpm"

@@ -8,7 +8,7 @@ a group. TQServer's names (tqserver.py) are replaced by ours.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from tqunits.config import tqserver
 from tqunits.config.findings import MAX_PER_FILE, NodeProblem, note, warning
@@ -18,6 +18,7 @@ from tqunits.config.reject import did_you_mean, shown
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tqserver import Spelling
+from tqunits.light_dataclass import dataclass
 
 DEFAULTS = "defaults"
 

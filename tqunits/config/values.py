@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from tqunits.config.reject import Reject, did_you_mean, shown
+from tqunits.late_pattern import late_pattern
 from tqunits.model import INFINITY
 
 MANY = 2**31 - 1
@@ -27,11 +28,11 @@ PERCENT = 100
 """permyriad in one percent (resources.Share). A quota of 1% is 100 * PERCENT microseconds of CPU
 per second."""
 
-_SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,9}))? ?(?:B|([KMGTPE])(?:iB)?)?")
-_PERCENT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?%")
-_SPAN = re.compile(r"([0-9]{1,20})?(?:\.([0-9]{1,9}))? ?([A-Za-zµμ]+) *")
-_SECONDS = re.compile(r"([0-9]{1,20})?(?:\.([0-9]{1,9}))?")
-_INTEGER = re.compile(r"0|[1-9][0-9]{0,19}")
+_SIZE = late_pattern(r"([0-9]{1,20})(?:\.([0-9]{1,9}))? ?(?:B|([KMGTPE])(?:iB)?)?")
+_PERCENT = late_pattern(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?%")
+_SPAN = late_pattern(r"([0-9]{1,20})?(?:\.([0-9]{1,9}))? ?([A-Za-zµμ]+) *")
+_SECONDS = late_pattern(r"([0-9]{1,20})?(?:\.([0-9]{1,9}))?")
+_INTEGER = late_pattern(r"0|[1-9][0-9]{0,19}")
 
 _SIZE_UNITS = {unit: 1024**power for power, unit in enumerate("KMGTPE", start=1)}
 _SPAN_NAMES = (

@@ -17,6 +17,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, i
 from tqunits.alone.variables import is_reserved
 from tqunits.config.reject import SHOWN, Reject, did_you_mean, shown
 from tqunits.config.values import integer
+from tqunits.late_pattern import late_pattern
 from tqunits.model import PRIVILEGED_GROUPS, is_reserved_account
 
 PORTS = (1024, 65535)
@@ -38,23 +39,23 @@ _UNPRINTABLE = "\x7f-\x9f\u2028\u2029\ud800-\udfff"
 _NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
     f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
 )
-_CONTROL = re.compile(f"[\x00-\x1f{_UNPRINTABLE}{_NONCHARACTERS}]")
-_NOT_IN_VALUES = re.compile(f"[\x00-\x08\x0b-\x1f{_UNPRINTABLE}{_NONCHARACTERS}]")
-_ROUTE = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@/-]*")
+_CONTROL = late_pattern(f"[\x00-\x1f{_UNPRINTABLE}{_NONCHARACTERS}]")
+_NOT_IN_VALUES = late_pattern(f"[\x00-\x08\x0b-\x1f{_UNPRINTABLE}{_NONCHARACTERS}]")
+_ROUTE = late_pattern(r"[A-Za-z0-9._~!$&'()+,;=:@/-]*")
 _ROUTE_MAX = 1000
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_UNIX_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_ENVIRONMENT = re.compile(r"environment-[0-9]+")
-_CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_LABEL = late_pattern(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_UNIX_NAME = late_pattern(r"[a-z_][a-z0-9_-]{0,30}")
+_VARIABLE = late_pattern(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_ENVIRONMENT = late_pattern(r"environment-[0-9]+")
+_CREDENTIAL = late_pattern(r"[A-Za-z0-9_.-]{1,128}")
 _UNIT_TYPES = _set("service socket device mount automount swap target path timer slice scope")
-_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
-_PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
-_PLACEHOLDER = re.compile(r"\$\{[A-Z_]+\}")
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_UNIT_NAME = late_pattern(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_PROGRAM_NAME = late_pattern(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
+_PLACEHOLDER = late_pattern(r"\$\{[A-Z_]+\}")
+_ASSIGNMENT = late_pattern(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _SHELLS_OWN = _set("cd exec source . export set unset ulimit umask eval trap alias if for while until case { ( !")
 _SOCKET_MAX = 107  # sun_path of unix(7) has 108 bytes; the last one is NUL
-_MANY_SLASHES = re.compile("//+")
+_MANY_SLASHES = late_pattern("//+")
 _NAME_MAX, _PATH_MAX = 255, 4095
 """The greatest number of bytes of a file name and of a path: the kernel's limits (limits.h), which
 systemd enforces for units."""
@@ -62,7 +63,7 @@ systemd enforces for units."""
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 """As systemd's IPAddressAllow=localhost has it (systemd.resource-control(5))."""
 
-_WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")
+_WORKER_NAME = late_pattern(r"[a-z][a-z0-9_-]{0,23}")
 
 
 def line(text: str) -> str:

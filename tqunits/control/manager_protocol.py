@@ -20,12 +20,12 @@ of the routers (protocol.py).
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tqunits.control.protocol import LONGEST_WAIT_US, Body, Problem
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.units import name
 
@@ -55,13 +55,13 @@ which is ten minutes."""
 MOST_LINES: Final = 500
 """Lines of a journal in one answer."""
 
-_EVENTS: Final = re.compile(r"/events(?:\?after=([0-9]{1,18})(?:&wait_us=([0-9]{1,12}))?)?")
+_EVENTS: Final = late_pattern(r"/events(?:\?after=([0-9]{1,18})(?:&wait_us=([0-9]{1,12}))?)?")
 
 _CURSOR: Final = r"@[0-9]{1,16}|[a-z]=[0-9a-f]{1,32}(?:;[a-z]=[0-9a-f]{1,32}){1,8}"
 """A place in the journal: journald's own (sd_journal_get_cursor(3)), or a moment, in µs since
 1970."""
 
-_LOGS: Final = re.compile(
+_LOGS: Final = late_pattern(
     r"/logs\?(?:worker=(?P<worker>[a-z0-9_-]{1,40})|instances=(?P<instances>[a-z0-9_:,-]{1,3000}))"
     rf"(?:&lines=(?P<lines>[0-9]{{1,6}}))?(?:&after=(?P<after>{_CURSOR}))?(?:&wait_us=(?P<wait>[0-9]{{1,12}}))?"
 )

@@ -10,7 +10,6 @@ Who may ask for what is the manager's decision. Some callers do without an answe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from tqunits.control.questions import PendingAnswer, Unanswered
 from tqunits.errors import NotPermitted, NotRunning, TqunitsError
 from tqunits.layout import Layout
 from tqunits.lifecycle.outcome import JobResult
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 
 Member = Mapping[str, object]

@@ -20,11 +20,12 @@ as another user.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from tqunits.late_pattern import late_pattern
+from tqunits.lifecycle.liveness import Work
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.units import name
 
@@ -57,12 +58,12 @@ MAX_RECEIVED: Final = MAX_ANSWER + MAX_HEAD
 LONGEST_WAIT_US: Final = 30_000_000
 """The longest wait in one request. A caller that wants to wait longer asks again."""
 
-_QUESTION: Final = re.compile(rb"/serving/([a-z0-9_:-]{1,40})(?:\?wait_us=([0-9]{1,12}))?")
+_QUESTION: Final = late_pattern(rb"/serving/([a-z0-9_:-]{1,40})(?:\?wait_us=([0-9]{1,12}))?")
 
-_RELEASE: Final = re.compile(r"[0-9A-Za-z.+!-]{1,64}")
+_RELEASE: Final = late_pattern(r"[0-9A-Za-z.+!-]{1,64}")
 """A version of PEP 440."""
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ")
+_STATUS_LINE: Final = late_pattern(rb"HTTP/1\.1 ([1-5][0-9]{2}) ")
 
 _NO_ANSWER: Final = (ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError)
 """The exceptions that an invalid answer can raise."""
@@ -84,6 +85,7 @@ class EndpointStatus:
 
     address: str  # HOST:PORT, or unix:PATH
     in_flight: int  # requests that it has at the moment
+    answers: int  # final responses other than 5xx that it has begun, since it is in the routes
     idle: int  # connections that are kept
     draining: bool  # it gets no new requests, for whatever reason
     failures: int  # attempts since the last one that got through
@@ -94,6 +96,7 @@ class EndpointStatus:
         return {
             "address": self.address,
             "in_flight": self.in_flight,
+            "answers": self.answers,
             "idle": self.idle,
             "draining": self.draining,
             "failures": self.failures,
@@ -110,7 +113,6 @@ class WorkerStatus:
     waiting: int  # requests that have not
     paused: bool  # its new requests wait
     maintenance: bool  # its requests get a page
-    completed: int  # requests that got a final response other than 5xx, since the process was started
     endpoints: tuple[EndpointStatus, ...]  # of its instances, in the order of their numbers
 
     def body(self) -> Body:
@@ -121,7 +123,6 @@ class WorkerStatus:
             "waiting": self.waiting,
             "paused": self.paused,
             "maintenance": self.maintenance,
-            "completed": self.completed,
             "endpoints": [endpoint.body() for endpoint in self.endpoints],
         }
 
@@ -251,15 +252,17 @@ def doing(answer: bytes) -> Mapping[str, Doing] | None:
         return None
 
 
-def completed(answer: bytes, worker: str) -> int | None:
-    """The requests of a worker that a process has completed, from a Status. None when the answer is
-    not valid or does not say."""
+def work(answer: bytes, whose: Instance) -> Work | None:
+    """What an instance does for a process, from a Status. None when the answer is not valid or does
+    not say."""
     try:
-        found = (each["completed"] for each in json.loads(answer)["workers"] if each["name"] == worker)
-        count = next(found, None)
-    except _NO_ANSWER:
+        workers = json.loads(answer)["workers"]
+        endpoints = next(each["endpoints"] for each in workers if each["name"] == whose.worker)
+        found = endpoints[whose.number - 1]
+        answers, in_flight = found["answers"], found["in_flight"]
+    except (*_NO_ANSWER, StopIteration):
         return None
-    return count if isinstance(count, int) else None
+    return Work(answers, in_flight) if isinstance(answers, int) and isinstance(in_flight, int) else None
 
 
 def release(answer: bytes) -> str | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.host import handover
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY, Instance
 from tqunits.system.bus import Bus
 from tqunits.system.dbus import integer, rows

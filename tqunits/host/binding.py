@@ -12,9 +12,9 @@ import os
 import socket
 import stat
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from tqunits.light_dataclass import dataclass
 from tqunits.system.listeners import Holder, Listener, holder_of, listeners, unix_listeners
 from tqunits.units import addresses, name
 

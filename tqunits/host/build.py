@@ -25,7 +25,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits import placeholders
@@ -38,6 +37,7 @@ from tqunits.host.progress import BarredFiles, OwnFiles, Tell, ignore, waiting
 from tqunits.host.source_tree import Sources
 from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.lifecycle.outcome import Failure, JobResult
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY, Worker, build_account_of
 from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus

@@ -24,13 +24,14 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from tqunits.host import source_tree
 from tqunits.host.made import Made
 from tqunits.host.source_tree import Result, Scope, Sources, TreeEntry
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.system import files
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tqunits.control import managers
@@ -25,6 +24,7 @@ from tqunits.control.questions import PendingAnswer
 from tqunits.errors import TqunitsError
 from tqunits.host.observe import manager_runs
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.system.bus import Bus
 from tqunits.system.dbus import object_path
 from tqunits.system.signals import Signals

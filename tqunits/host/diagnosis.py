@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tqunits.errors import TqunitsError
 from tqunits.host import this_host
 from tqunits.host.lacking import lacking
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, account_of
 from tqunits.system import cgroup, users
 from tqunits.system.bus import Bus, UnitStatus

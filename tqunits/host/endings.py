@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from tqunits.host import binding, evidence
 from tqunits.host.evidence import subject_of
@@ -16,6 +15,7 @@ from tqunits.lifecycle.causes import Judgement
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.outcome import Failure, JobResult
 from tqunits.lifecycle.reason import Cause
+from tqunits.light_dataclass import dataclass
 from tqunits.system import journal
 from tqunits.system.process import run
 from tqunits.units import name

@@ -8,9 +8,8 @@ from the journal.
 
 from __future__ import annotations
 
-import re
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from tqunits import health
@@ -18,11 +17,13 @@ from tqunits.health import HealthType
 from tqunits.host import healthy
 from tqunits.host.installed import Installed
 from tqunits.host.status import InstanceStatus
+from tqunits.late_pattern import late_pattern
 from tqunits.layout import Layout
 from tqunits.lifecycle import error_lines, outcome
 from tqunits.lifecycle.facts import Facts, UnitEnd
 from tqunits.lifecycle.outcome import Failure
 from tqunits.lifecycle.state import Detail, State
+from tqunits.light_dataclass import dataclass
 from tqunits.system import access, cgroup, journal
 from tqunits.system.bus import Bus
 from tqunits.system.entries import Exit
@@ -31,7 +32,7 @@ from tqunits.system.ownership import first_not_roots
 from tqunits.units import grants, sandbox, unitfile
 from tqunits.units.unitfile import Ledger
 
-_GATE = re.compile(r"/gate\.py (.*)")
+_GATE = late_pattern(r"/gate\.py (.*)")
 _MINE = frozenset({"yes", "true", "on", "1"})
 _NOT_RESULTS = {1: "exit-code", 2: "signal", 3: "core-dump"}
 _PATIENCE = 5.0  # seconds that a health check may take which we send now

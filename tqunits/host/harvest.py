@@ -29,17 +29,18 @@ lie in a folder that the build has made or the command of the build or of the wo
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.host.made import NOTHING, Made
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 from tqunits.system.files import temporary_name
 from tqunits.system.survey import Bounds, Tally, opened, opened_below, opened_for_root
 
@@ -47,8 +48,8 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # ope
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK: Final = 1 << 20
 
-_STAGING = re.compile(r"\.tqunits-[0-9a-f]{16}\.tmp")
-_STRANGE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # an undecodable byte is a surrogate (PEP 383)
+_STAGING = late_pattern(r"\.tqunits-[0-9a-f]{16}\.tmp")
+_STRANGE = late_pattern("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # an undecodable byte is a surrogate (PEP 383)
 
 
 MAX_NAMED: Final = 5

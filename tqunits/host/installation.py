@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import Diagnostic, Severity, TqunitsError
@@ -24,6 +24,7 @@ from tqunits.host.prepare import Choice, Prepared
 from tqunits.host.progress import Exclusion, Omission, Restoration, StepStart, Tell, Turn, tell_findings
 from tqunits.host.sources import Loaded
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.system import files
 from tqunits.system.bus import Bus

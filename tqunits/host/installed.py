@@ -6,11 +6,11 @@ Only the drop-ins are read, never YAML: the verbs act on what is installed, and 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.routing.codec.document import MAX_SNAPSHOT, Served, files_alone, folders
 from tqunits.system.files import read_regular, read_text_if_exists

@@ -9,13 +9,14 @@ The order matters, because each question needs the answers before it: what a wor
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from tqunits.host import writable
 from tqunits.host.plan import kept_ports
 from tqunits.host.sources import CONFIGURATION
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Instance, Worker
 from tqunits.routing.codec.document import installed_routes
 from tqunits.system import aliases, files, folders, users

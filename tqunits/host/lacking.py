@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 
 from tqunits.config import php
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
 from tqunits.lifecycle.state import NoInstance
+from tqunits.light_dataclass import dataclass
 from tqunits.system import files
 from tqunits.units import name
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.resources import Share
 from tqunits.system import cgroup, files, rlimits

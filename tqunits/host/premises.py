@@ -8,10 +8,10 @@ in a unit, knows it.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tqunits.layout import SYSTEM_LAYOUT, Layout
+from tqunits.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

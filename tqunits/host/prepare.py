@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from tqunits.config import ineffective
@@ -25,6 +25,7 @@ from tqunits.host.refits import Refits, refits
 from tqunits.host.requested import Requested
 from tqunits.host.routes import routes_snapshot
 from tqunits.host.sources import Loaded, load
+from tqunits.light_dataclass import dataclass
 from tqunits.model import (
     MANAGER_USER,
     Configuration,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.errors import Diagnostic
 from tqunits.host.endings import Ending
 from tqunits.host.lacking import Lacking
+from tqunits.light_dataclass import dataclass
 from tqunits.system.jobs import OnWait
 from tqunits.units.steps import Build, Step
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
 from tqunits.host import build, built, writable
 from tqunits.host.progress import FolderRemoval, FolderReturn, Tell, UserRemoval
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import MANAGER_USER, account_of, build_account_of
 from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus

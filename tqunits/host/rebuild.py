@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from tqunits.errors import TqunitsError
 from tqunits.host import build, built, due, lacking
@@ -12,6 +11,7 @@ from tqunits.host.built import Glance
 from tqunits.host.lacking import Lacking
 from tqunits.host.progress import BuildWaiver, StepStart, Tell
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import OriginKind, Worker
 from tqunits.units.steps import Build
 

@@ -4,10 +4,10 @@ release."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tqunits.host.requested import Requested
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Host, Instance
 from tqunits.units import name, refit, unitfile
 from tqunits.units.observed import ObservedFile

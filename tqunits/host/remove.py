@@ -4,7 +4,7 @@ their units are removed, then their data."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
@@ -19,6 +19,7 @@ from tqunits.host.progress import Endings, Tell
 from tqunits.host.purge import Remains
 from tqunits.host.sources import workers_directory
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.routing.codec.document import without
 from tqunits.system import files
 from tqunits.system.bus import Bus

@@ -4,7 +4,7 @@ refuse."""
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tqunits.errors import ConfigurationError, Diagnostic, NoSuchWorker
 from tqunits.host import this_host
@@ -15,6 +15,7 @@ from tqunits.host.plan import kept_instances
 from tqunits.host.premises import Premises
 from tqunits.host.requested import Requested
 from tqunits.host.sources import load
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Host, Worker, WorkerType
 from tqunits.system import files
 from tqunits.units import addresses, name

@@ -15,11 +15,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from tqunits.alone.variables import MAX_BYTES, Mistake, Reading
 from tqunits.errors import Diagnostic, Mark, Severity
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Grant, Listen, Worker
 from tqunits.system.ownership import Anchor, anchor, is_only_for, open_below
 from tqunits.units import credentials

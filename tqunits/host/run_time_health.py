@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tqunits.control import managers
 from tqunits.host.status import InstanceStatus
 from tqunits.layout import Layout
 from tqunits.lifecycle import state
 from tqunits.lifecycle.state import Detail, Event, State
+from tqunits.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

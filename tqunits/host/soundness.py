@@ -7,12 +7,12 @@ Read-only, as in host/diagnosis.py. It opens only drop-ins and files of the kern
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from tqunits.host import pauses
 from tqunits.host.diagnosis import Finding, ok, problem, warning
 from tqunits.host.stale_copies import changed
 from tqunits.lifecycle.state import State, of_unit
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, WorkerType, account_of
 from tqunits.system.bus import UnitStatus
 from tqunits.system.listeners import Listener

@@ -20,11 +20,12 @@ import stat
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tqunits.errors import TqunitsError
+from tqunits.light_dataclass import dataclass
 from tqunits.system.survey import MAX_DEPTH, MAX_ENTRIES, opened, opened_below, opened_for_root
 
 MAX_READ: Final = 1 << 30

@@ -15,7 +15,7 @@ import shlex
 import stat
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.config.findings import has_errors
@@ -23,6 +23,7 @@ from tqunits.config.parse import ServerResult, Text, WorkerText, parse_server, p
 from tqunits.config.presets import BY_FILE
 from tqunits.errors import ConfigurationError, Diagnostic, Mark, Severity
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, NotRoots
 from tqunits.system.ownership import anchor, first_not_roots, open_below
 

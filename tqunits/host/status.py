@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.host import pauses
 from tqunits.lifecycle import outcome, state
 from tqunits.lifecycle.state import Detail, Event, State
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY
 from tqunits.system import cgroup
 from tqunits.system.bus import Bus, UnitStatus

@@ -9,11 +9,12 @@ from which YAML they are: a drop-in of its worker.yaml, the target of tqunits.ya
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from tqunits.errors import Mark, TqunitsError
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Instance
 from tqunits.units import name, unitfile
 from tqunits.units.observed import Observed, ObservedFile

@@ -14,11 +14,11 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
 from tqunits.config import programs
+from tqunits.light_dataclass import dataclass
 from tqunits.system import ownership
 
 PUBLIC: Final = "public"

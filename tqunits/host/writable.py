@@ -24,11 +24,12 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Relaxation, Worker
 from tqunits.system.ownership import anchor, is_only_for, trusted_users
 from tqunits.system.survey import FOLDER, MAX_DEPTH, opened

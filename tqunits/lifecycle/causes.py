@@ -8,7 +8,7 @@ gate; then the program's own messages, which explain most exit statuses; then th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from tqunits.health import HealthType
@@ -18,6 +18,7 @@ from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.lifecycle.reason import Cause, Reason
 from tqunits.lifecycle.state import Detail, State, words
+from tqunits.light_dataclass import dataclass
 
 
 class Link(StrEnum):

@@ -7,10 +7,10 @@ shows of it.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from tqunits.health import Statuses, accepts
+from tqunits.late_pattern import late_pattern
 
 MAX_ANSWER: Final = 16384
 """Bytes of an answer that are read at most; a check's answer is short."""
@@ -18,7 +18,7 @@ MAX_ANSWER: Final = 16384
 BODY_SHOWN: Final = 200
 """Bytes of the body of a bad answer that are shown: they usually name the error."""
 
-_STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([^\n]*))?\r?(?:\n|\Z)")
+_STATUS: Final = late_pattern(rb"HTTP/1\.[01] (\d{3})(?: ([^\n]*))?\r?(?:\n|\Z)")
 
 
 def request(path: str, host: str, agent: str) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 
 from tqunits.health import HealthType, printed
+from tqunits.late_pattern import late_pattern
 from tqunits.lifecycle import outcome, relaxing, told, wants
 from tqunits.lifecycle.error_lines import Complaint
 from tqunits.lifecycle.facts import Access, Facts, UnitEnd
@@ -15,14 +15,14 @@ from tqunits.model import Relaxation
 
 _LAUNCH = "tqunits-launch: "
 _BEFORE_THE_PROGRAM = range(200, 246)
-_LAST_ANSWER = re.compile(r"; last answer: (.*)$")
-_ELSEWHERE = re.compile(r"; it listens on (.*) instead;")
+_LAST_ANSWER = late_pattern(r"; last answer: (.*)$")
+_ELSEWHERE = late_pattern(r"; it listens on (.*) instead;")
 _TRAPS = frozenset({"SIGTRAP", "SIGILL"})  # V8 and other runtimes end with these when they can not go on
 _CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS"})
 _COMPILERS = frozenset(
     {"node", "nodejs", "deno", "bun", "bunx", "java", "dotnet", "luajit", "pypy", "julia", "erl", "php"}
 )
-_VERSION = re.compile(r"[-\d.]+$")
+_VERSION = late_pattern(r"[-\d.]+$")
 _OF_WHAT_GOES_ON = frozenset({Cause.HEALTH, Cause.SLOW, Cause.TIMEOUT})
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM"})
 _STATUS_ADVICE = {

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 
+from tqunits.late_pattern import late_pattern
 from tqunits.lifecycle.kinds import ErrorKind, kind_of
+from tqunits.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,49 +43,49 @@ class _ErrorLine:
     context: str = ""  # another text that tells the kind
 
 
-_PATH = re.compile(r"(?<![\w./:])(/[\w.@+,=~-]+(?:/[\w.@+,=~-]+)*)")
+_PATH = late_pattern(r"(?<![\w./:])(/[\w.@+,=~-]+(?:/[\w.@+,=~-]+)*)")
 _NAME = r"([\w.@-][\w.@/+-]*)"
-_NAMED = re.compile(rf"['\"]{_NAME}['\"]|rb_\w+ - {_NAME}|\w\({_NAME}\): (?i:failed to open)")  # Ruby's, PHP's
+_NAMED = late_pattern(rf"['\"]{_NAME}['\"]|rb_\w+ - {_NAME}|\w\({_NAME}\): (?i:failed to open)")  # Ruby's, PHP's
 _OF_FILES = frozenset({ErrorKind.READ_ONLY, ErrorKind.PERMISSION, ErrorKind.NO_FILE})
-_PLACE_BEHIND = re.compile(r" (?:at \S+ line \d+\.?|in \S+ on line \d+|in \S+:\d+)$")
-_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|(?<=['\": ])[A-Z][A-Z0-9]{2,}(?=['\": ]|$)")
+_PLACE_BEHIND = late_pattern(r" (?:at \S+ line \d+\.?|in \S+ on line \d+|in \S+:\d+)$")
+_VARIABLE = late_pattern(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|(?<=['\": ])[A-Z][A-Z0-9]{2,}(?=['\": ]|$)")
 
 _TRACEBACK = "Traceback (most recent call last):"
 _CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
-_FRAME = re.compile(r'\s+File "([^"]+)", line (\d+)')
-_LIBRARY = re.compile(
+_FRAME = late_pattern(r'\s+File "([^"]+)", line (\d+)')
+_LIBRARY = late_pattern(
     r"/(site|dist)-packages/|/lib/python\d|^<frozen|^<string>|/node_modules/|^node:|/usr/(lib|share|local)/"
 )
 # EPERM comes from the filter of systemd 252, EACCES from the kernel's PR_SET_MDWE (prctl(2)), which
 # 257 uses where the kernel has it.
-_EXECUTES = re.compile(r"PROT_EXEC|mprotect")
-_ENVIRON = re.compile(r'File "(<frozen os>|\S*/os\.py)"')
+_EXECUTES = late_pattern(r"PROT_EXEC|mprotect")
+_ENVIRON = late_pattern(r'File "(<frozen os>|\S*/os\.py)"')
 
-_NODE = re.compile(r"(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)(?: \[\w+\])?(?:: .*)?|error: .+")  # Deno, Bun
-_NODE_AT = re.compile(r"\s+at (?:async )?(?:.*\()?((?:file://|node:)?[^\s():]+):(\d+):\d+\)?$")
-_NODE_HEAD = re.compile(r"((?:file://)?/\S+):(\d+)")
-_NODE_STACK = re.compile(r"- (/\S+)")
-_JAVA = re.compile(
+_NODE = late_pattern(r"(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)(?: \[\w+\])?(?:: .*)?|error: .+")  # Deno, Bun
+_NODE_AT = late_pattern(r"\s+at (?:async )?(?:.*\()?((?:file://|node:)?[^\s():]+):(\d+):\d+\)?$")
+_NODE_HEAD = late_pattern(r"((?:file://)?/\S+):(\d+)")
+_NODE_STACK = late_pattern(r"- (/\S+)")
+_JAVA = late_pattern(
     r"Exception in thread \"[^\"]*\" (.*)|(Error: (?:Could not find|Unable to access|LinkageError).*)"
     r"|(\S+\.java:\d+: error: .*)"
 )
-_JAVA_AT = re.compile(r"\s+at (?!(?:java|jdk|sun|javax)\.)(?!java\.base/)\S+\(([\w$]+\.\w+:\d+)\)")
-_GO = re.compile(r"(?:panic|fatal error): (.*)")
-_GO_AT = re.compile(r"\s+(\S+\.go:\d+)(?: \+0x|$)")
-_GO_LIBRARY = re.compile(r"/usr/(local/)?(lib|share)/go|/pkg/mod/|/go/src/|^_cgo")
-_GO_LOG = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)? (?:(\S+\.go:\d+): )?(.*)")
-_RUST = re.compile(r"thread '[^']*'(?: \(\d+\))? panicked at (\S+?:\d+):\d+:$")
-_RUST_OLD = re.compile(r"thread '[^']*' panicked at '(.*)', (\S+?:\d+):\d+$")
-_RUBY = re.compile(
+_JAVA_AT = late_pattern(r"\s+at (?!(?:java|jdk|sun|javax)\.)(?!java\.base/)\S+\(([\w$]+\.\w+:\d+)\)")
+_GO = late_pattern(r"(?:panic|fatal error): (.*)")
+_GO_AT = late_pattern(r"\s+(\S+\.go:\d+)(?: \+0x|$)")
+_GO_LIBRARY = late_pattern(r"/usr/(local/)?(lib|share)/go|/pkg/mod/|/go/src/|^_cgo")
+_GO_LOG = late_pattern(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)? (?:(\S+\.go:\d+): )?(.*)")
+_RUST = late_pattern(r"thread '[^']*'(?: \(\d+\))? panicked at (\S+?:\d+):\d+:$")
+_RUST_OLD = late_pattern(r"thread '[^']*' panicked at '(.*)', (\S+?:\d+):\d+$")
+_RUBY = late_pattern(
     r"(\S+\.(?:rb|ru)):(\d+):(?:in [`'].*?': )?(.*(?:\(\w*(?:Error|Exception)\w*(?:::\w+)*\)|syntax error.*|Errno::.*))"
 )
-_PHP = re.compile(r"(?:PHP )?(?:Parse|Fatal|Core) error:\s+(.*?)(?: in (\S+?)(?: on line |:)(\d+))?$")
-_SHELL = re.compile(r"(\S+): (?:line )?(\d+): (.+)")
-_PERL = re.compile(r"(.*) at (\S+) line (\d+)[.,]?.*")
-_PYTHON_ITSELF = re.compile(r"\S*python[\d.]*: (.*(?:can't open file|No module named|can't find).*)")
-_BAD = re.compile(r"(?i)\b(error|fatal|panic|exception|can ?not|can't|could not|failed|denied|invalid|unable)\b")
+_PHP = late_pattern(r"(?:PHP )?(?:Parse|Fatal|Core) error:\s+(.*?)(?: in (\S+?)(?: on line |:)(\d+))?$")
+_SHELL = late_pattern(r"(\S+): (?:line )?(\d+): (.+)")
+_PERL = late_pattern(r"(.*) at (\S+) line (\d+)[.,]?.*")
+_PYTHON_ITSELF = late_pattern(r"\S*python[\d.]*: (.*(?:can't open file|No module named|can't find).*)")
+_BAD = late_pattern(r"(?i)\b(error|fatal|panic|exception|can ?not|can't|could not|failed|denied|invalid|unable)\b")
 
-_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+_COLOURS = late_pattern(r"\x1b\[[\d;]*m")
 _HARMLESS = "PCRE JIT will be disabled"  # PHP prints it and goes on
 _AHEAD = 30  # how many lines of a stack are searched for a place
 _LONGEST = 800  # how many characters of a line are parsed and shown

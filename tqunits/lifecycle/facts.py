@@ -7,12 +7,13 @@ worker itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from tqunits.health import OK, HealthType, Statuses
 from tqunits.lifecycle import state
 from tqunits.lifecycle.state import Detail, NoInstance, State
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Profile, Relaxation, Sandbox
 
 

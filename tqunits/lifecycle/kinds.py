@@ -6,8 +6,9 @@ runtime's own class. The first row that matches counts, so more specific rows co
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
+
+from tqunits.late_pattern import late_pattern
 
 
 class ErrorKind(StrEnum):
@@ -121,7 +122,7 @@ _PATTERNS: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
     (ErrorKind.NO_FILE, (r"(?i:no such file)", r"ENOENT", r"FileNotFound(Error|Exception)", r"kind: NotFound")),
 )
 
-_KINDS = tuple((kind, re.compile("|".join(patterns))) for kind, patterns in _PATTERNS)
+_KINDS = tuple((kind, late_pattern("|".join(patterns))) for kind, patterns in _PATTERNS)
 
 
 def kind_of(text: str) -> ErrorKind:

@@ -3,23 +3,26 @@
 Readiness: one failed check says that the instance is not well now, and as many good ones in a row
 as `health.success_threshold` that it is well again. Liveness: only `health.failure_threshold`
 failed checks in a row are a reason for a restart, and even then not while the instance completes
-requests: a busy program is no dead one. A restart that did not help makes the next one come later
-(`Restarts`), and if many instances are unhealthy at once the fault is the host's, so restarts have
-a budget (`Budget`).
-"""
+requests: a busy program is no dead one (`is_at_work`). A restart that did not help makes the next
+one come later (`Restarts`), and if many instances are unhealthy at once the fault is the host's, so
+restarts have a budget (`Budget`)."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from tqunits.health import Health
 from tqunits.lifecycle.state import Event
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY
 
 LONGEST_DELAY_US: Final = 3600 * 1_000_000
 """Between two restarts of an instance that never get it well."""
+
+PATIENCE_US: Final = 10 * 1_000_000
+"""How long an instance may need for the requests that it has, without answering one."""
 
 BUDGET: Final = 10
 """Restarts on one host within BUDGET_SPAN_US, for the sake of health alone."""
@@ -53,6 +56,25 @@ class Streak:
     def is_dead(self, rules: Health) -> bool:
         """Whether it failed so often in a row that only a restart can help."""
         return self.failures >= max(1, rules.failure_threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an instance does for the routers."""
+
+    answers: int  # that it has begun, other than 5xx
+    in_flight: int  # requests that it has
+
+
+def is_at_work(before: Work | None, now: Work | None, since: int) -> bool:
+    """Whether an instance that fails its checks works nevertheless: it has answered a request since
+    then, or has some, and may need longer for them. `before`: its work then, `since` µs ago. None:
+    the routers do not say."""
+    if now is None:
+        return False
+    if before is not None and now.answers != before.answers:
+        return True
+    return now.in_flight > 0 and since < PATIENCE_US
 
 
 @dataclass(frozen=True, slots=True)

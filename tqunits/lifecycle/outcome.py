@@ -7,7 +7,8 @@ itself, org.freedesktop.systemd1(5) the results of jobs.
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+
+from tqunits.light_dataclass import dataclass
 
 CODES = {1: "exited", 2: "killed", 3: "dumped"}
 """si_code of waitid(2) -> systemd's word: CLD_EXITED, CLD_KILLED, CLD_DUMPED."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from tqunits.late_pattern import late_pattern
 from tqunits.lifecycle import relaxing, wants
 from tqunits.lifecycle.error_lines import Complaint
 from tqunits.lifecycle.facts import Access, Facts, Look, UnitEnd
@@ -16,7 +16,7 @@ from tqunits.model import Relaxation
 
 LISTEN = "it must listen on 127.0.0.1:$PORT ($WORKER_PORT), or at $WORKER_SOCKET"
 
-_PORT = re.compile(r"(?<![\d.]):(\d{2,5})\b|\d:(\d{2,5})\b|', (\d{2,5})\)")
+_PORT = late_pattern(r"(?<![\d.]):(\d{2,5})\b|\d:(\d{2,5})\b|', (\d{2,5})\)")
 
 
 def of(facts: Facts, end: UnitEnd, error: Complaint) -> Reason:

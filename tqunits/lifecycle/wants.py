@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from tqunits.late_pattern import late_pattern
 from tqunits.lifecycle.error_lines import Complaint, cut
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.kinds import ErrorKind
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Relaxation
 
 
@@ -58,7 +59,7 @@ _PLACEMENT = r"affinity|sched_set\w+|ioprio_set|set_mempolicy|\bmbind\b|migrate_
 
 
 def _row(call: str, error: str, want: Want, beyond: Want | None = None) -> _Row:
-    return _Row(re.compile(call), re.compile(error), want, beyond)
+    return _Row(late_pattern(call), late_pattern(error), want, beyond)
 
 
 _RESOURCES = Want(what="set priorities, CPU affinity or memory policies", relaxation=Relaxation.RESOURCES)
@@ -216,9 +217,9 @@ _TO_OTHERS = (
 """IPAddressDeny= drops packets: a datagram fails with EPERM, a TCP connection is never
 established."""
 
-_LOCAL = re.compile(r"\b127\.\d+\.\d+\.\d+\b|\blocalhost\b|::1\b|\.sock\b")
-_OTHER_PROCESS = re.compile(r"/proc/1(/|$)")  # another process may be a child of its own that has ended
-_HOSTS_OWN_DEVICES = re.compile(r"/dev/(kmsg|k?mem|port)$")
+_LOCAL = late_pattern(r"\b127\.\d+\.\d+\.\d+\b|\blocalhost\b|::1\b|\.sock\b")
+_OTHER_PROCESS = late_pattern(r"/proc/1(/|$)")  # another process may be a child of its own that has ended
+_HOSTS_OWN_DEVICES = late_pattern(r"/dev/(kmsg|k?mem|port)$")
 
 
 def found(facts: Facts, error: Complaint | None) -> Symptom | None:
@@ -251,7 +252,7 @@ def _is_vague(error: Complaint) -> bool:
 
 
 _VAGUE = frozenset({ErrorKind.OTHER, ErrorKind.NOT_PERMITTED})
-_OF_ANOTHER = re.compile(r"exit (status|code)|(?i:command failed|fetch failed)|exited with|subprocess")
+_OF_ANOTHER = late_pattern(r"exit (status|code)|(?i:command failed|fetch failed)|exited with|subprocess")
 
 
 def _of_words(facts: Facts, text: str) -> Want | None:

@@ -10,7 +10,7 @@ An instance whose file `serving` is gone gets no traffic, so it is not healthy e
 restart is due for that, because somebody has removed the file, or the program has, to rest.
 
 What the checks mean is lifecycle/liveness.py's. Before a restart the routers are asked whether the
-worker completes requests meanwhile: then it is busy, not dead.
+instance has answered requests meanwhile, or has some: then it is busy, not dead.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from tqunits.health import Health
-from tqunits.lifecycle.liveness import Budget, Restarts, Streak
+from tqunits.lifecycle.liveness import Budget, Restarts, Streak, Work, is_at_work
 from tqunits.lifecycle.state import OF_CHECKS, Event, State
+from tqunits.light_dataclass import dataclass
 from tqunits.manager import health_check
 from tqunits.manager.health_check import CheckResult
 from tqunits.manager.record import Change, Checked, InstanceRecord
@@ -49,8 +50,8 @@ gone."""
 
 HELD: Final = "its file 'serving' is gone, so it gets no traffic"
 
-Progress = Callable[[str], Awaitable[int | None]]
-"""How many requests a worker has completed in all, by the routers; None: they do not say."""
+Working = Callable[[Instance], Awaitable[Work | None]]
+"""What an instance does for the routers; None: they do not say."""
 
 
 @dataclass(slots=True)
@@ -60,7 +61,8 @@ class _Watched:
     invocation: str
     rules: Health
     streak: Streak = field(default_factory=Streak)
-    completed: int | None = None  # requests of its worker, at the first failure in a row
+    work: Work | None = None  # at the first failure in a row, or at its last answer since
+    work_at: int = 0  # µs
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
 
@@ -79,13 +81,13 @@ class HealthChecks:
         registry: Registry,
         *,
         restart: Restart,
-        progress: Progress,
+        work: Working,
         is_held: Hold,
         say: Callable[[str], None],
     ) -> None:
         self._registry = registry
         self._restart = restart
-        self._progress = progress
+        self._work = work
         self._is_held = is_held
         self._say = say
         self._loop = asyncio.get_running_loop()
@@ -168,7 +170,7 @@ class HealthChecks:
             self._restarts[whose] = self._known(whose).healthy(answer.at, watched.rules.interval)
             return
         if watched.streak.failures == 1:
-            watched.completed = await self._progress(whose.worker)
+            watched.work, watched.work_at = await self._work(whose), answer.at
         if watched.streak.is_dead(watched.rules):
             await self._revive(watched, record, checked)
 
@@ -178,11 +180,11 @@ class HealthChecks:
     async def _revive(self, watched: _Watched, record: InstanceRecord, checked: Checked) -> None:
         """Restart it, unless it works, was restarted just now, or too many others were."""
         whose = record.place.whose
-        completed = await self._progress(whose.worker)
-        if completed is not None and watched.completed is not None and completed > watched.completed:
-            watched.completed = completed
+        work, now, known = await self._work(whose), time.time_ns() // 1000, self._known(whose)
+        if is_at_work(watched.work, work, now - watched.work_at):
+            if watched.work is not None and work is not None and work.answers != watched.work.answers:
+                watched.work, watched.work_at = work, now
             return
-        now, known = time.time_ns() // 1000, self._known(whose)
         is_due = self._is_current(watched, whose) and known.may_restart(now, watched.rules.interval)
         if not is_due or not self._has_budget(whose, now):
             return

@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
 from tqunits.errors import NotPermitted, TqunitsError
 from tqunits.host.observe import running_routers
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.manager.announcements import SOCKET, Announcements
 from tqunits.manager.answering import ManagerAnswers
 from tqunits.manager.checks import HealthChecks
@@ -80,9 +80,7 @@ class _Manager:
         observer = Observer(self._bus, self._setup.layout, self._registry, say=say)
         routers = Routers(self._setup.layout, self._proxies)
         readiness = ReadinessFile(Path(self._setup.layout.unready), self._registry, say=say)
-        checks = HealthChecks(
-            self._registry, restart=self._restart, progress=routers.completed, is_held=self._is_held, say=say
-        )
+        checks = HealthChecks(self._registry, restart=self._restart, work=routers.work, is_held=self._is_held, say=say)
         commands = ManagerAnswers(self._setup.control, self._registry, self._events, self._bus, self._journal)
         observer.begin(lambda: self._on_placed(checks, readiness), readiness.out)
         await commands.server.start()

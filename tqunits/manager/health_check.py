@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from dataclasses import dataclass
 from typing import Final, cast
 
 from tqunits.health import Health, HealthType
 from tqunits.lifecycle import check_answer
+from tqunits.light_dataclass import dataclass
 
 AGENT: Final = "tqunits-manager"
 

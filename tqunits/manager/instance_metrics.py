@@ -9,10 +9,10 @@ asked. What is not known has no sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tqunits.lifecycle.state import Event, State
+from tqunits.light_dataclass import dataclass
 from tqunits.manager.record import InstanceRecord
 from tqunits.manager.usage import Usage
 from tqunits.metrics.openmetrics import family, label, seconds

@@ -6,11 +6,11 @@ Times are µs since 1970; spans are µs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from tqunits.health import Health
 from tqunits.lifecycle.state import Event, State
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 
 

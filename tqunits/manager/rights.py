@@ -9,9 +9,9 @@ worker's folder is his.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from tqunits.control.protocol import Problem
+from tqunits.light_dataclass import dataclass
 from tqunits.system.members import Person
 
 NOBODY = "only root and operators of workers may ask for more than /version (grants.NAME.operators in tqunits.yaml)"

@@ -12,6 +12,8 @@ from typing import Final
 
 from tqunits.control import protocol
 from tqunits.layout import Layout
+from tqunits.lifecycle.liveness import Work
+from tqunits.model import Instance
 from tqunits.units import name
 
 PATIENCE_S: Final = 2.0
@@ -35,13 +37,12 @@ class Routers:
         self._layout = layout
         self._running = running
 
-    async def completed(self, worker: str) -> int | None:
-        """The requests of this worker that were completed, by all processes since their starts;
-        None when none of them says."""
+    async def work(self, whose: Instance) -> Work | None:
+        """What an instance does for all processes together; None when none of them says."""
         answers = await asyncio.gather(*(self._status(unit) for unit in self._running()))
-        counts = [protocol.completed(each, worker) for each in answers if each is not None]
-        known = [count for count in counts if count is not None]
-        return sum(known) if known else None
+        found = [protocol.work(each, whose) for each in answers if each is not None]
+        known = [each for each in found if each is not None]
+        return Work(sum(each.answers for each in known), sum(each.in_flight for each in known)) if known else None
 
     async def expositions(self, take: Take) -> Mapping[str, bool]:
         """Hand the text of each process that runs to `take`, as it comes. Gives whether it was

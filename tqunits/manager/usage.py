@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY
 from tqunits.system import cgroup
 

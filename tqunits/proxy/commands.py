@@ -98,7 +98,6 @@ class Commands:
             waiting=len(worker.queue),
             paused=worker.paused,
             maintenance=worker.notice is not None,
-            completed=sum(self._router.books.metrics.worker(worker.name).classes[:5]),
             endpoints=tuple(_endpoint_status(endpoint, drained=self._is_drained(one)) for one, endpoint in each),
         )
 
@@ -107,6 +106,7 @@ def _endpoint_status(endpoint: Endpoint, *, drained: bool) -> EndpointStatus:
     return EndpointStatus(
         address=str(endpoint.address),
         in_flight=endpoint.in_flight,
+        answers=endpoint.answers,
         idle=len(endpoint.idle),
         draining=endpoint.draining,
         failures=endpoint.failures,

@@ -18,7 +18,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,7 @@ from typing import Final
 from tqunits.control.protocol import OFFER
 from tqunits.control.server import ControlServer, socket_path
 from tqunits.errors import TqunitsError
+from tqunits.light_dataclass import dataclass
 from tqunits.metrics.openmetrics import Now, render
 from tqunits.proxy.commands import Commands
 from tqunits.proxy.front.listener import Listeners

@@ -6,10 +6,10 @@ waits for a name server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from tqunits.errors import TqunitsError
+from tqunits.light_dataclass import dataclass
 
 MAX_SOCKET_PATH = 107
 """sun_path of unix(7) is 108 bytes, the last of them NUL."""

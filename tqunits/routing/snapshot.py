@@ -9,20 +9,20 @@ and install makes them without the compiled library.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 from tqunits.model import USUAL_HEADS, USUAL_RESPONSE_HEADS, ClientGone, HeadLimits, Retry
 from tqunits.routing.endpoint import Address
 
 MAX_PREFIX: Final = 1024
 """A prefix is looked for border by border: this bounds the borders."""
 
-_PREFIX: Final = re.compile(r"/|(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
-_HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
+_PREFIX: Final = late_pattern(r"/|(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
+_HOST: Final = late_pattern(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 DEFAULT_QUEUE_US: Final = 30_000_000
 DEFAULT_BODY_US: Final = 10_000_000
 DEFAULT_BODY_RATE: Final = 1024

@@ -8,12 +8,13 @@ What the settings mean is read as worker.yaml's are (cli/route_options.py).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from tqunits.errors import TqunitsError, UsageError
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 from tqunits.routing.endpoint import Address, parse_address
 from tqunits.routing.snapshot import (
     DEFAULT_MAX_CONNECTIONS,
@@ -27,7 +28,7 @@ from tqunits.routing.snapshot import (
 
 EXAMPLE: Final = "write --route /api=127.0.0.1:9000 or --route /=unix:/run/x.sock"
 
-_OPTION: Final = re.compile(r",(?=[a-z_]+(?:\.[a-z_]+)?=)")
+_OPTION: Final = late_pattern(r",(?=[a-z_]+(?:\.[a-z_]+)?=)")
 """Where a setting begins: the path of a socket may have commas."""
 
 

@@ -21,11 +21,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.light_dataclass import dataclass
 
 VERSION: Final = 1
 _FILE: Final = SYSTEM_LAYOUT.traffic.name

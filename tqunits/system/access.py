@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tqunits.lifecycle.facts import Access, Look
+from tqunits.light_dataclass import dataclass
 
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - what PrivateTmp= replaces

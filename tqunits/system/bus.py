@@ -11,9 +11,9 @@ import re
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from tqunits.lifecycle.outcome import Failure
+from tqunits.light_dataclass import dataclass
 from tqunits.system.dbus import (
     MANAGER,
     SYSTEMD,

@@ -20,15 +20,15 @@ costs a millisecond more.
 
 from __future__ import annotations
 
-import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from tqunits.errors import TqunitsError
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 
 MAX_CERTIFICATES: Final = 1000
 """The greatest number of pairs in a folder. Each takes some 5 ms to load, and meanwhile the router
@@ -50,8 +50,8 @@ CIPHERS: Final = ":".join(
 Diffie-Hellman (DHE), which Mozilla keeps for clients older than 2014, needs parameters of its own
 and is left out."""
 
-_PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----[^-]++-----END CERTIFICATE-----")
-_PEM_KEY: Final = re.compile(r"-----BEGIN (?:(?:EC|RSA|ENCRYPTED) )?PRIVATE KEY-----")
+_PEM: Final = late_pattern(r"-----BEGIN CERTIFICATE-----[^-]++-----END CERTIFICATE-----")
+_PEM_KEY: Final = late_pattern(r"-----BEGIN (?:(?:EC|RSA|ENCRYPTED) )?PRIVATE KEY-----")
 _NO_MATCH: Final = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h), which Python has no name for
 

@@ -11,8 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+
+from tqunits.late_pattern import late_pattern
+from tqunits.light_dataclass import dataclass
 
 
 class ManagerMessage(StrEnum):
@@ -40,17 +43,17 @@ class Exit:
 
 _INVOCATIONS = ("INVOCATION_ID", "USER_INVOCATION_ID")  # the system's manager, a user's
 _FORMS: Mapping[str, re.Pattern[str]] = {
-    "MESSAGE_ID": re.compile(r"[0-9a-f]{32}"),
-    "_SYSTEMD_INVOCATION_ID": re.compile(r"[0-9a-f]{32}"),
-    **dict.fromkeys(_INVOCATIONS, re.compile(r"[0-9a-f]{32}")),
-    "UNIT_RESULT": re.compile(r"[a-z][a-z-]{0,31}"),
-    "EXIT_CODE": re.compile(r"exited|killed|dumped"),
-    "EXIT_STATUS": re.compile(r"[0-9]{1,3}"),
-    "COMMAND": re.compile(r"[A-Za-z]{1,32}"),
+    "MESSAGE_ID": late_pattern(r"[0-9a-f]{32}"),
+    "_SYSTEMD_INVOCATION_ID": late_pattern(r"[0-9a-f]{32}"),
+    **dict.fromkeys(_INVOCATIONS, late_pattern(r"[0-9a-f]{32}")),
+    "UNIT_RESULT": late_pattern(r"[a-z][a-z-]{0,31}"),
+    "EXIT_CODE": late_pattern(r"exited|killed|dumped"),
+    "EXIT_STATUS": late_pattern(r"[0-9]{1,3}"),
+    "COMMAND": late_pattern(r"[A-Za-z]{1,32}"),
 }
 
 _TIME = "__REALTIME_TIMESTAMP"
-_DIGITS = re.compile(r"[0-9]{1,20}")
+_DIGITS = late_pattern(r"[0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)

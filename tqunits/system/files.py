@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import tqunits
 from tqunits.errors import TqunitsError
+from tqunits.late_pattern import late_pattern
 from tqunits.layout import Layout
 from tqunits.units.name import is_unit_name
 
@@ -28,7 +28,7 @@ attack."""
 
 _SHOWN = 1000  # characters of another program's output, which has a line for each file
 
-_TEMPORARY = re.compile(r"\.tqunits-[0-9a-f]{16}\.tmp")
+_TEMPORARY = late_pattern(r"\.tqunits-[0-9a-f]{16}\.tmp")
 
 
 def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = False) -> None:

@@ -11,8 +11,8 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.system.ownership import Anchor, anchor, has_acl, open_below
 from tqunits.units import sandbox

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tqunits.lifecycle.outcome import JobResult
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY
 from tqunits.system.bus import Bus
 from tqunits.system.dbus import NotLoaded, Refused

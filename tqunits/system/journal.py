@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tqunits.late_pattern import late_pattern
 from tqunits.system import entries
 from tqunits.system.entries import Exit, JournalEntry, ManagerMessage
 from tqunits.system.process import run
 
 _KEPT, _PASSING = Path("/var/log/journal"), Path("/run/log/journal")
-_MACHINE = re.compile("[0-9a-f]{32}")
+_MACHINE = late_pattern("[0-9a-f]{32}")
 TIMEOUT_S = 30.0
 """For a journal of many GiB on a slow disk; usually the index answers in milliseconds."""
 

@@ -10,9 +10,9 @@ import ipaddress
 import pwd
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from tqunits.light_dataclass import dataclass
 from tqunits.system.process import run
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))

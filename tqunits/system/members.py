@@ -11,7 +11,8 @@ import grp
 import os
 import pwd
 from contextlib import suppress
-from dataclasses import dataclass
+
+from tqunits.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ import os
 import pwd
 import stat
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import NotRoots
 
 MAX_LINKS: Final = 40

@@ -15,11 +15,11 @@ import subprocess  # noqa: TID251 - this is its door
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
 from tqunits.errors import TimedOut, TqunitsError
+from tqunits.light_dataclass import dataclass
 
 OUTPUT_LIMIT = 16 << 20
 """Bytes kept of each stream: enough for the journal of many restarts."""

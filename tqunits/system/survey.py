@@ -12,11 +12,11 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.light_dataclass import dataclass
 from tqunits.system import ownership
 from tqunits.units import quote
 

@@ -23,10 +23,10 @@ may read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import (
     PRIVILEGED_GROUPS,
     Listen,

@@ -13,8 +13,8 @@ production do not.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.units.refusal import Refusal, place, refusal
 

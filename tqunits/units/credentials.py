@@ -13,9 +13,9 @@ variables there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.units import quote
 from tqunits.units.unitfile import Copy

@@ -7,8 +7,9 @@ systemd the worker still runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from tqunits.light_dataclass import dataclass
 
 
 class Cure(Enum):

@@ -3,10 +3,10 @@ reads, and the files that it writes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance, RestartRules
 from tqunits.units.name import Whose
 

@@ -17,12 +17,12 @@ worker's name.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Final
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import (
     ANYBODY,
     INFINITY,

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.units import name, unitfile
 from tqunits.units.observed import Observed

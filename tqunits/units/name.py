@@ -8,9 +8,9 @@ turns each "-" into "/".)
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 
+from tqunits.late_pattern import late_pattern
 from tqunits.model import Instance
 
 Whose = Instance | str
@@ -57,15 +57,15 @@ DROP_IN = "10-tqunits.conf"
 
 WORKER_PATTERN = r"[a-z][a-z0-9_-]{0,23}"  # so that "worker-NAME" has at most 31 characters
 NUMBER_PATTERN = r"([2-9]|[1-9][0-9]{1,3})"  # one spelling: no `:1`, no `:02`
-_WORKER_NAME = re.compile(WORKER_PATTERN)
+_WORKER_NAME = late_pattern(WORKER_PATTERN)
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX is 256 with its NUL (systemd's basic/unit-name.h)
 _WORKER_TEMPLATES = frozenset({WORKER_TEMPLATE, "tq-worker@.socket"})
 _TYPES = "automount|device|mount|path|scope|service|slice|socket|swap|target|timer"
-_UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.({_TYPES})")
+_UNIT_NAME = late_pattern(rf"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.({_TYPES})")
 _PROXY_SOCKETS = "tq-proxy-"
 _MOUNT = "run-tqunits-workers-"
 _DASH = r"\x2d"
-_INSTANCE = re.compile(rf"({WORKER_PATTERN})(?::{NUMBER_PATTERN})?")
+_INSTANCE = late_pattern(rf"({WORKER_PATTERN})(?::{NUMBER_PATTERN})?")
 
 
 def is_worker_name(text: str) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePosixPath
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY, Instance
 
 _UP = frozenset({"active", "reloading", "refreshing"})

@@ -16,6 +16,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from tqunits.late_pattern import late_pattern
 from tqunits.model import MANAGER_USER, Server, Worker
 from tqunits.units import name
 from tqunits.units.grants import grant_of
@@ -36,7 +37,7 @@ OPERATOR_VERBS: Final = ("start", "stop", "restart")
 FRAGMENTS: Final = (name.WORKER_TEMPLATE, name.BUILD_TEMPLATE, *name.APPLY_UNITS)
 """The unit files of the names that the rule allows."""
 
-_OPERATORS: Final = re.compile(r"^var operators = (\{.*\});$", re.MULTILINE)
+_OPERATORS: Final = late_pattern(r"^var operators = (\{.*\});$", re.MULTILINE)
 
 Operators = Mapping[str, Collection[str]]
 """Worker -> its operators: users, and groups as %group."""

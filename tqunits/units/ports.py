@@ -10,8 +10,8 @@ free port.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Instance, Listen, Worker, WorkerType
 from tqunits.units.refusal import Refusal, place, refusal
 

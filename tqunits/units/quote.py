@@ -25,6 +25,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tqunits.errors import TqunitsError
+from tqunits.late_pattern import late_pattern
 from tqunits.model import INFINITY
 from tqunits.resources import Share
 from tqunits.units.name import is_unit_name
@@ -37,8 +38,8 @@ _ESCAPED = "\n\t"
 """The control characters that systemd accepts in variables (env_value_is_valid() in its source) and
 in arguments."""
 
-_PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
-_PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
+_PLAIN_WORD = late_pattern(r"[A-Za-z0-9_./:@,+=-]+")
+_PROGRAM_NAME = late_pattern(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 _PROGRAM_FORBIDDEN = frozenset("\"'\\$")
 """systemd refuses the first three in the path of a program (string_is_safe() in its source). It
 leaves a "$" in the path, but expands it in the program's argv[0], by which Python finds its virtual
@@ -50,11 +51,11 @@ words, and does not escape quotes in them: the unit fails with 226/NAMESPACE, or
 "Failed to deserialize" (seen with 257)."""
 
 _RENAME = "rename that file or folder"
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,255}")
-_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_VARIABLE = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
+_CREDENTIAL = late_pattern(r"[A-Za-z0-9_.-]{1,255}")
+_ACCOUNT = late_pattern(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
+_NAME = late_pattern(r"[A-Za-z][A-Za-z0-9-]*")
+_PORT = late_pattern(r"[1-9][0-9]{0,4}")
 _LAST_PORT = 65535
 
 _SIZES = ((1024**4, "T"), (1024**3, "G"), (1024**2, "M"), (1024, "K"))

@@ -20,8 +20,8 @@ What can not be replaced is removed; install reports it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Host
 from tqunits.units import environment, quote, unitfile
 from tqunits.units.name import Whose

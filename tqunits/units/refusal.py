@@ -4,9 +4,8 @@ serves. Other workers are installed, and the exit status is 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tqunits.errors import Diagnostic, Mark, Severity
+from tqunits.light_dataclass import dataclass
 from tqunits.model import SettingOrigin, Worker
 
 Item = int | str | None

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePosixPath
 from signal import Signals as Signal
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
 from tqunits.model import (
     INFINITY,
     MANAGER_USER,

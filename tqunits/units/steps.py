@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePosixPath
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.units.rendering import RenderedFile
 from tqunits.units.writable_folders import Given

@@ -13,12 +13,12 @@ source, on which port, and since which change a restart is due.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
 from tqunits.health import Health
+from tqunits.light_dataclass import dataclass
 from tqunits.units import health_note, quote
 from tqunits.units.limits import LIMIT_DIRECTIVES
 

@@ -9,8 +9,9 @@ missing only because this run looks elsewhere.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from tqunits.light_dataclass import dataclass
 
 Sources = Mapping[str, PurePosixPath | None]
 """Worker -> the worker.yaml that it was installed from; None: unknown."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Relaxation, Worker
 from tqunits.units.environment import served_folder
 

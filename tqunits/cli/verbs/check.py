@@ -16,7 +16,7 @@ import argparse
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tqunits.cli.context import Context
 from tqunits.cli.output import diagnostic_json
@@ -30,6 +30,7 @@ from tqunits.host.observed_files import observe_files
 from tqunits.host.requested_files import Looked, look
 from tqunits.host.sources import Loaded, load
 from tqunits.host.stale_copies import changed
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Worker, WorkerType
 from tqunits.system.published import unserved
 from tqunits.units import rendering

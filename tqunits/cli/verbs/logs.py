@@ -29,6 +29,7 @@ from tqunits.cli.context import Context
 from tqunits.cli.selection import named
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.host.installed import Installed, installed
+from tqunits.late_pattern import late_pattern
 from tqunits.system import journal
 from tqunits.system.process import replace_process
 from tqunits.system.process import run as run_program
@@ -38,7 +39,7 @@ _ACCESS = name.ACCESS_LOG
 _ROUTER = "tq-proxy@*.service"
 _ROUTERS = (_ROUTER, "tq-proxy*.socket", name.CERTIFICATE_UNITS[1], name.REPAIR_UNITS[1])
 _EVERYTHING = ("tq-worker@*.service", "tq-backoff@*.service", "tq-build@*.service", *_ROUTERS)
-_BOOT = re.compile(r"all|[-+]?\d+|[0-9a-f]{32}([-+]\d+)?")
+_BOOT = late_pattern(r"all|[-+]?\d+|[0-9a-f]{32}([-+]\d+)?")
 """What journalctl(1) takes for a boot."""
 _VALUED = ("lines", "since", "until", "priority", "grep", "output", "boot")
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,7 @@ from tqunits.cli.output import Cell, Output
 from tqunits.cli.verbs.render import render_configured
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.host.rendered import Rendered
+from tqunits.late_pattern import late_pattern
 from tqunits.model import Worker
 from tqunits.system.process import run as run_program
 from tqunits.units import name
@@ -31,7 +31,7 @@ TIMEOUT_S = 60.0
 """Three hundred units take a second; a host that needs a minute has another problem."""
 
 _WORST = 10.0
-_SCORE = re.compile(r"exposure level for (\S+): ([0-9.]+) ")
+_SCORE = late_pattern(r"exposure level for (\S+): ([0-9.]+) ")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

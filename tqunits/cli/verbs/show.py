@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tqunits.cli import condition, effective
@@ -32,6 +32,7 @@ from tqunits.host.status import InstanceStatus
 from tqunits.lifecycle.causes import judge
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.state import State
+from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
 from tqunits.system import journal

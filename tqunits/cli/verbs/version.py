@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from tqunits import __version__
 from tqunits.cli.context import Context
 from tqunits.errors import ExitStatus
+from tqunits.light_dataclass import dataclass
 
 _MANAGER = "tq-manager.service"
 

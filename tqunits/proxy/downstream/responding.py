@@ -64,6 +64,7 @@ def switch(exchange: Exchange, upstream: Upstream, head: ResponseHead) -> bool:
     lines = additions(account.request_id, exchange.hsts, head.fields) + upgrade_lines(b"websocket")
     account.status = 101
     account.endpoint = upstream.endpoint.label
+    upstream.endpoint.answers += 1
     account.finished()  # logged now: the length of a tunnel is no latency
     assert exchange.backend is not None
     exchange.client.silence = exchange.backend.stream
@@ -119,4 +120,6 @@ def _begin(exchange: Exchange, upstream: Upstream, framing: Framing, status: int
     account = exchange.account
     account.status = status
     account.endpoint = upstream.endpoint.label
+    if status < 500:
+        upstream.endpoint.answers += 1
     account.sent = size

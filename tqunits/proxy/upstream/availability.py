@@ -1,4 +1,5 @@
-"""Whether an address of a worker takes requests, and how many are in flight there.
+"""Whether an address of a worker takes requests, how many are in flight there, and how many it has
+answered.
 
 An address that accepts no connections is left alone for growing pauses, and then one request tries
 whether it is back. An address that drains gets no new requests.
@@ -52,6 +53,7 @@ class Availability:
     __slots__ = (
         "_waiting",
         "address",
+        "answers",
         "died_at",
         "down_until",
         "draining",
@@ -71,6 +73,7 @@ class Availability:
         self.poller = poller
         self.wheel = wheel
         self.in_flight = 0
+        self.answers = 0  # final responses that it has begun, other than 5xx
         self.standing = Standing()
         self.watchers: set[Watcher] = set()  # the workers that have this endpoint
         self.failures = 0  # failed connections in a row

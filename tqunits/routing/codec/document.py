@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, NotRequired, TypedDict, cast
 
 from tqunits.errors import TqunitsError
+from tqunits.light_dataclass import dataclass
 
 VERSION: Final = 1
 MAX_SNAPSHOT: Final = 16 * 1024 * 1024
