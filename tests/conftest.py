@@ -35,7 +35,7 @@ from setup import ROOT
 from tqunits.system import process
 
 hypothesis.settings.register_profile("suite", deadline=None)  # the time of an example depends on the machine
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("suite")
 
 SEED = os.environ.get("TQUNITS_TEST_SEED", "")

@@ -99,6 +99,12 @@ CLASSES_TWICE = {
 function that the verb calls has another one."""
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """A file, parsed."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def room(path: Path) -> str:
     """The first part of a module's path below the package: one of our packages, or a top-level
     module."""
@@ -113,7 +119,7 @@ def imports(path: Path) -> tuple[str, ...]:
 
 
 def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -174,7 +180,7 @@ def test_no_imports_go_in_a_circle() -> None:
 def bases() -> dict[str, list[str]]:
     """The base classes of each class that has some. A trait is a role and adds nothing. The loop's
     base classes may be below all others."""
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in FILES]
+    trees = [tree(path) for path in FILES]
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     names = {one.name for one in classes if "trait" not in map(ast.unparse, one.decorator_list)} - LOOP
     return {one.name: [base for base in map(ast.unparse, one.bases) if base in names] for one in classes}
@@ -267,5 +273,5 @@ def twice(names: Iterable[str]) -> set[str]:
 
 
 def classes(path: Path) -> Iterator[str]:
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    nodes = ast.walk(tree(path))
     return (node.name for node in nodes if isinstance(node, ast.ClassDef))

@@ -8,7 +8,7 @@ from dataclasses import is_dataclass
 from typing import get_type_hints
 
 import pytest
-from units.generated import node, taken, written
+from units.generated import accepted, node, written
 
 from setup import ROOT
 from tqunits.config.assemble import NO_COPIES
@@ -75,7 +75,7 @@ def test_a_setting_fills_the_field_of_its_name_or_is_named_here() -> None:
 @pytest.mark.parametrize("row", COPIES, ids=lambda row: f"{row.file}-{row.key}")
 def test_what_is_written_arrives_in_its_field(row: Setting[object]) -> None:
     usual, found = filled(row, None), 0
-    for text in taken(row):
+    for text in accepted(row):
         value = filled(row, text)
         assert value is ... or value == read(row, text)
         found += value not in (..., usual)

@@ -10,9 +10,10 @@ lacks them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache, lru_cache
+from itertools import chain
 
 from hypothesis import strategies as st
 
@@ -175,11 +176,20 @@ def quoted(text: str) -> str:
 @cache
 def taken(row: Setting[object]) -> tuple[str, ...]:
     """The values of the corpus that this row accepts, as YAML."""
+    return tuple(accepted(row))
+
+
+def accepted(row: Setting[object]) -> Iterator[str]:
+    """The same one by one."""
     words = [word for part in row.takes.split(" | ") for word in (part, *part.replace(",", " ").split())]
     scalars = [*map(quoted, dict.fromkeys((*SCALARS, *words))), *words[:20], "null"]
     given = [row.default.replace("{name}", "api")] if row.default else []
     nested = _nested(scalars) if any(takes(row, text) for text in _NESTED) else ()
-    return tuple(text for text in dict.fromkeys((*given, *_shapes(scalars), *nested)) if takes(row, text))
+    tried: set[str] = set()
+    for text in chain(given, _shapes(scalars), nested):
+        if text not in tried and takes(row, text):
+            yield text
+        tried.add(text)
 
 
 def takes(row: Setting[object], text: str) -> bool:
