@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from machine import Machine, rest, wake
+from machine import Machine, rest, wake, wake_repair
 
 from .folder import LISTEN, PROBE, ROOT, WorkersFolder
 from .wipe import wipe
@@ -53,6 +53,14 @@ def managed(site: Site) -> Iterator[Site]:
     wake(site.machine)
     yield site
     rest(site.machine)
+
+
+@pytest.fixture
+def repairing(machine: Machine) -> Iterator[None]:
+    """What is lost is served again by tq-repair."""
+    wake_repair(machine)
+    yield
+    rest(machine)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import ssl
 import time
 
+import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from .conftest import Site
@@ -179,6 +180,7 @@ def test_a_crowd_can_not_make_it_grow(managed: Site, alice: str) -> None:
         crowd.kill()
 
 
+@pytest.mark.long
 def test_an_address_that_somebody_has_is_told_and_the_manager_runs_on(managed: Site, alice: str) -> None:
     managed.worker("alpha")
     managed.server(f"manager: {{metrics: '{HERE}'}}\n")

@@ -11,6 +11,8 @@ import pytest
 from .conftest import LISTEN, Site
 from .control import echo, pid
 
+pytestmark = pytest.mark.usefixtures("repairing")
+
 ROUTER = "tq-proxy@1.service"
 OVERRIDES = "/etc/systemd/system/tq-proxy@.service.d"
 SERVING = "/run/tqunits/workers/alpha/serving"

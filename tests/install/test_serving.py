@@ -17,6 +17,8 @@ from .conftest import ROOT, Site
 from .control import echo, in_flight, pid, signal
 from .hammering import RUDE
 
+pytestmark = pytest.mark.usefixtures("repairing")
+
 WORKER = "tq-worker@alpha"
 FOLDER = "/run/tqunits/workers/alpha"
 SERVING = f"{FOLDER}/serving"

@@ -73,6 +73,7 @@ def test_one_that_hangs_gets_nothing_until_it_answers_again(two: Several) -> Non
     assert ports(two) == {first, second}
 
 
+@pytest.mark.long
 def test_one_that_hangs_is_restarted_and_back(two: Several) -> None:
     two.worker("alpha", HASTY)
     two.install()
@@ -85,6 +86,7 @@ def test_one_that_hangs_is_restarted_and_back(two: Several) -> None:
     assert len(ports(two)) == 2
 
 
+@pytest.mark.long
 def test_without_the_manager_all_that_run_are_in(two: Several) -> None:
     two.worker("alpha", PATIENT, program=PROBE)
     two.install()

@@ -11,6 +11,8 @@ from machine import Machine
 
 from .conftest import ROOT, Site
 
+pytestmark = pytest.mark.usefixtures("repairing")
+
 AWAY = "/srv/away"
 OTHER = "/srv/other"
 YAML = "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\n"

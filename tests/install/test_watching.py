@@ -77,6 +77,7 @@ def test_blocks_of_those_that_are_named(managed: Site) -> None:
         assert not any(line.startswith("alpha") for line in seen)
 
 
+@pytest.mark.short("kill")
 @pytest.mark.parametrize("end", ["kill", "restart"])
 def test_it_survives_the_manager(managed: Site, end: str) -> None:
     two_workers(managed)

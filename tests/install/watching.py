@@ -18,6 +18,9 @@ from typing import IO, Any
 
 from machine import Machine, terminate
 
+BY_CTRL_C = ("env", "--default-signal=INT")
+"""Where the tests themselves ignore it, as jobs of a shell in the background do."""
+
 LIMIT_S = 30.0
 """For each thing that is waited for."""
 
@@ -26,7 +29,7 @@ class Watching:
     """A command, and its lines."""
 
     def __init__(self, machine: Machine, *words: str, user: str | None = None) -> None:
-        self.process = machine.start([machine.tqunits_path, *words], user=user)
+        self.process = machine.start([*BY_CTRL_C, machine.tqunits_path, *words], user=user)
         self._read: dict[int, str] = {}
 
     def line(self) -> str:
@@ -79,7 +82,7 @@ class Terminal:
     def __init__(self, machine: Machine, *words: str) -> None:
         self.reading, writing = pty.openpty()
         self.resize(200, 50)
-        argv = ["setsid", "--ctty", "--wait", machine.tqunits_path, *words]
+        argv = ["setsid", "--ctty", "--wait", *BY_CTRL_C, machine.tqunits_path, *words]
         environment = {"TERM": "xterm"}
         self.process = machine.start(argv, env=environment, stdin=writing, stdout=writing, stderr=writing)
         os.close(writing)

@@ -7,7 +7,7 @@ host.py has the interface for tests; booted.py starts and ends the machine.
 from .booted import Machine, terminate
 from .host import Host, MachineError
 from .limits import KernelLimits, kernel_file, kernel_limits
-from .resting import rest, wake
+from .resting import rest, wake, wake_repair
 
 __all__ = [
     "Host",
@@ -19,4 +19,5 @@ __all__ = [
     "rest",
     "terminate",
     "wake",
+    "wake_repair",
 ]
