@@ -268,6 +268,7 @@ def test_a_crowd_at_its_socket_is_in_nobodys_way(managed: Site, alice: str) -> N
     assert states(managed) == {"alpha": "healthy"}
 
 
+@pytest.mark.long
 def test_events_are_followed(managed: Site) -> None:
     managed.worker("alpha")
     managed.install()

@@ -135,6 +135,7 @@ BETA_RESTARTS = {"name": "tqunits_instance_restarts_total", **BETA, "by": "syste
 CONTROL = "/run/tqunits/manager/control.sock"
 
 
+@pytest.mark.long
 def test_a_router_that_hangs_is_told_and_one_that_is_restarted_takes_nothing_away(managed: Site) -> None:
     managed.worker("alpha")
     managed.server(ON)
@@ -165,6 +166,7 @@ def test_the_end_of_the_certificate_is_told(managed: Site) -> None:
     assert value(told, name, certificate="tls-certificate") == ends
 
 
+@pytest.mark.long
 def test_a_crowd_can_not_make_it_grow(managed: Site, alice: str) -> None:
     managed.worker("alpha")
     managed.server(f"manager: {{metrics: '{HERE}'}}\n")
@@ -195,6 +197,7 @@ def test_an_address_that_somebody_has_is_told_and_the_manager_runs_on(managed: S
     managed.machine.wait_until(lambda: listening(managed) == {HERE})
 
 
+@pytest.mark.long
 def test_ipv6_is_an_address_too(managed: Site) -> None:
     managed.worker("alpha")
     managed.server("manager: {metrics: '[::1]:9109'}\n")

@@ -146,6 +146,7 @@ def test_he_starts_stops_and_restarts_with_and_without_the_manager(
     assert run(operated, alice, "restart", "alpha", "beta")[0] == 5
 
 
+@pytest.mark.short("manager")
 @pytest.mark.parametrize("is_there", [True, False], ids=["manager", "polkit"])
 def test_a_start_that_fails_is_told_as_it_is(operated: Site, alice: str, is_there: object) -> None:
     operated.worker(
@@ -165,6 +166,7 @@ def test_a_start_that_fails_is_told_as_it_is(operated: Site, alice: str, is_ther
         assert "status 7" in job["why"]
 
 
+@pytest.mark.long
 def test_who_does_not_wait_is_told_that_it_goes_on(operated: Site, alice: str) -> None:
     operated.worker("alpha", program="import time; time.sleep(5)\n" + PROBE)
     operated.install()
@@ -200,7 +202,7 @@ def test_each_request_of_an_operator_is_written_down(operated: Site, alice: str)
 
 def test_he_reads_the_lines_of_his_workers_and_no_others(operated: Site, alice: str) -> None:
     operated.worker("alpha", program='print("\\x1b[31mred\\x07 of alpha", flush=True)\n' + PROBE)
-    operated.worker("beta", program='print("the lines of another", flush=True)\n' + PROBE)
+    operated.worker("beta", program='print("written by beta", flush=True)\n' + PROBE)
     operated.install()
     operated.machine.systemctl("restart", ALPHA, BETA)
     operated.machine.run(["journalctl", "--sync"])
@@ -209,12 +211,12 @@ def test_he_reads_the_lines_of_his_workers_and_no_others(operated: Site, alice: 
     assert (status, "\\x1b[31mred\\x07 of alpha" in said, "\x1b" in said) == (0, True, False)
     assert "Started" in said, "what systemd says of it is among them"
     status, said = run(operated, alice, "logs")
-    assert (status, "of alpha" in said, "of another" in said) == (0, True, False)
+    assert (status, "of alpha" in said, "written by beta" in said) == (0, True, False)
     lines = run(operated, alice, "logs", "alpha", "--json", "-n", "2")[1].splitlines()
     assert len(lines) == 2
     assert all(json.loads(line)["unit"] == ALPHA for line in lines)
     status, said = run(operated, alice, "logs", "beta")
-    assert (status, "grants.beta.operators" in said, "of another" in said) == (5, True, False)
+    assert (status, "grants.beta.operators" in said, "written by beta" in said) == (5, True, False)
     status, said = run(operated, alice, "logs", "alpha", "--grep", "x")
     assert (status, "systemd-journal" in said) == (5, True)
     operated.machine.systemctl("stop", MANAGER, "tq-manager.socket")
@@ -248,6 +250,7 @@ def children(site: Site) -> list[str]:
     return found.stdout.split()
 
 
+@pytest.mark.long
 def test_a_crowd_of_readers_is_in_nobodys_way(operated: Site, alice: str, bob: str) -> None:
     crowd = operated.machine.start(["python3", "-c", HELD], user=alice, stdin=PIPE)
     with crowd:
@@ -278,6 +281,7 @@ def test_what_is_no_request_of_his_does_nothing(operated: Site, alice: str) -> N
     assert operated.machine.show(ALPHA, "MainPID") == before
 
 
+@pytest.mark.long
 def test_without_its_group_it_says_that_it_can_not_read(operated: Site, alice: str) -> None:
     drop_in = "/run/systemd/system/tq-manager.service.d/50-no-groups.conf"
     operated.machine.write(drop_in, "[Service]\nSupplementaryGroups=\n")

@@ -63,6 +63,7 @@ def test_workers_that_come_and_go_and_orders_are_changes(managed: Site) -> None:
         watching.documents(until=lambda each: states(each).get("beta", "not installed") == "not installed")
 
 
+@pytest.mark.long
 def test_blocks_of_those_that_are_named(managed: Site) -> None:
     two_workers(managed)
     with started(managed.machine, "ls", "-w", "bet*") as watching:
@@ -150,6 +151,7 @@ def test_who_may_not_ask_the_manager_sees_the_changes(managed: Site, alice: str)
         watching.documents(until=lambda each: states(each)["alpha"] == "stopped")
 
 
+@pytest.mark.long
 def test_a_bus_that_starts_anew_ends_nothing(site: Site, alice: str) -> None:
     site.worker("alpha")
     site.install()

@@ -3,6 +3,8 @@ trouble."""
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import Site
 from .test_manager import becomes, events, instances, states
 from .zoo import KINDS, NEIGHBOUR, populate
@@ -25,6 +27,7 @@ def seen(site: Site, kind: str) -> list[tuple[str, str]]:
     return [(each["event"], each["after"]) for each in events(site, kind)]
 
 
+@pytest.mark.long
 def test_each_kind_is_contained_and_told(managed: Site) -> None:
     populate(managed)
     assert "dies: it exited with status 3\n" in managed.install(status=1)
