@@ -37,7 +37,7 @@ test: root $(COMPILED) $(WORKERS)/.installed ## run all the tests (ARGS="-k rout
 	@$(BIN)/pytest -n "$$(($$(nproc) + 1))" --dist worksteal $(ARGS)
 
 # Interpreted, so that nothing has to be compiled; the folders hold what is pure, and what asks the host no more than anybody may.
-quick: $(INSTALLED) ## in under a minute, without root: what needs neither a booted machine nor a compiler
+quick: $(INSTALLED) ## in about a minute, without root: what needs neither a booted machine nor a compiler
 	@TQUNITS_INTERPRETED=1 $(BIN)/pytest -n "$$(($$(nproc) + 1))" --dist worksteal -m "not machine and not root" \
 		--hypothesis-profile=quick $(addprefix tests/,$(QUICK)) $(ARGS)
 

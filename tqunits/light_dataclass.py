@@ -1,10 +1,11 @@
 """`dataclass` of the standard library, at a tenth of its cost for classes that are frozen and have
 slots.
 
-The standard library writes the source of six methods for each class, and compiles it: a third of a
-millisecond. A command of tqunits makes two hundred classes before it does anything, so that was two
-fifths of its time. Here all classes share one set of methods, which ask the class what its fields
-are. An object costs a microsecond more, and a command makes some thousands.
+The standard library writes the source of six methods for each class, and compiles it: 0.7 ms for a
+class of five fields, and 0.07 ms without them, on a busy machine. A command of tqunits makes two
+hundred classes before it does anything, so that was two fifths of its time. Here all classes share
+one set of methods, which ask the class what its fields are. An object costs one or two microseconds
+more, and a command makes some thousands.
 
 All other forms (not frozen, without slots) are the standard library's. Compiled modules use that
 one, too: mypyc knows no other. There is no `__post_init__`.
@@ -19,7 +20,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 _T = TypeVar("_T")
-_Class = TypeVar("_Class", bound=type)
 
 
 class FieldPlan:
@@ -71,7 +71,9 @@ class SharedMethods:
                 put(self, value)
             return
         values: Mapping[str, object] = named
-        if args or named.keys() != plan.names:
+        if not (args or plan.factories) and len(named) < len(plan.setters):
+            values = {**plan.defaults, **named}
+        if args or values.keys() != plan.names:
             try:
                 values = plan.values(args, named)
             except TypeError as error:

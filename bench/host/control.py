@@ -71,13 +71,13 @@ def measure(size: int) -> dict[str, float | int]:
         return figures
 
 
-def lay_down(machine: Machine, size: int, *, memory: int) -> None:
-    """Write the workers' folders."""
+def lay_down(machine: Machine, size: int, *, memory: int, more: str = "", program: str = WORKER) -> None:
+    """Write the workers' folders. `more`: lines of their YAML."""
     machine.write(f"{ROOT}/config/tqunits.yaml", "mode: production\n")
     for number in range(size):
         folder = f"{ROOT}/workers/w{number:03}"
-        machine.write(f"{folder}/config/worker.yaml", YAML.format(name=f"w{number:03}", memory=memory))
-        machine.write(f"{folder}/src/main.py", WORKER)
+        machine.write(f"{folder}/config/worker.yaml", YAML.format(name=f"w{number:03}", memory=memory) + more)
+        machine.write(f"{folder}/src/main.py", program)
 
 
 def median(machine: Machine, *arguments: str) -> float:

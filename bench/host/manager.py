@@ -2,11 +2,10 @@
 
     sudo .venv/bin/python -m bench.host manager [--sizes N...] [--seconds S] [--interval SPAN]
 
-The workers are small, with an HTTP check each `--interval` (10s). Given are the manager's memory
-(PSS, when all have been checked, and after S seconds), the share of a core that it used in these S
-seconds, and how late the checks were: the longest and the median time between two checks of one
-instance, as the worker has seen them come.
-"""
+The workers are as those of bench/host/control.py, with an HTTP check each `--interval` (10s). Given
+are the manager's memory (PSS, when all have been checked, and after S seconds), the share of a core
+that it used in these S seconds, and how late the checks were: the longest and the median time
+between two checks of one instance, as the worker has seen them come."""
 
 from __future__ import annotations
 
@@ -22,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from machine import Machine, wake
 
-ROOT = "/srv/bench"
+from bench.host.control import ROOT, lay_down
+
 WORKER = """\
 import os, socket, time
 server = socket.create_server(("127.0.0.1", int(os.environ["WORKER_PORT"])))
@@ -33,13 +33,6 @@ while True:
         times.write(f"{time.time():.3f}\\n")
     connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
     connection.close()
-"""
-YAML = """\
-path: /{name}
-type: exec
-command: [python3, -I, -S, src/main.py]
-health: {{interval: {interval}}}
-limits: {{memory_max: 64M}}
 """
 MANAGER = "tq-manager.service"
 
@@ -65,11 +58,7 @@ def measure(size: int, seconds: float, interval: str) -> dict[str, float | int]:
     """One row, on a machine of its own."""
     with Machine.boot() as machine:
         wake(machine)
-        machine.write(f"{ROOT}/config/tqunits.yaml", "mode: production\n")
-        for number in range(size):
-            folder = f"{ROOT}/workers/w{number}"
-            machine.write(f"{folder}/config/worker.yaml", YAML.format(name=f"w{number}", interval=interval))
-            machine.write(f"{folder}/src/main.py", WORKER)
+        lay_down(machine, size, memory=64, more=f"health: {{interval: {interval}}}\n", program=WORKER)
         machine.tqunits("-C", ROOT, "install", "--now", timeout=900)
         time.sleep(15)
         process = int(machine.show(MANAGER, "MainPID"))
@@ -77,7 +66,7 @@ def measure(size: int, seconds: float, interval: str) -> dict[str, float | int]:
         first = pss_mib(machine, process)
         time.sleep(seconds)
         used, later = cpu_s(machine, process) - begin, pss_mib(machine, process)
-        gaps = [gap for number in range(size) for gap in between(machine, f"w{number}", since)]
+        gaps = [gap for number in range(size) for gap in between(machine, f"w{number:03}", since)]
         return {
             "workers": size,
             "PSS MiB": first,

@@ -34,6 +34,14 @@ print("held", flush=True)
 sys.stdin.read()
 """
 
+HOLD = "/var/lib/tqunits/workers/alpha/hold"
+HELD = f"""
+import os
+if os.path.exists("{HOLD}"):
+    open("{HOLD}").read()
+"""
+"""A start that goes on until somebody opens the FIFO."""
+
 
 @pytest.fixture
 def operated(host: Site) -> Iterator[Site]:
@@ -168,10 +176,12 @@ def test_a_start_that_fails_is_told_as_it_is(operated: Site, alice: str, is_ther
 
 @pytest.mark.long
 def test_who_does_not_wait_is_told_that_it_goes_on(operated: Site, alice: str) -> None:
-    operated.worker("alpha", program="import time; time.sleep(5)\n" + PROBE)
+    operated.worker("alpha", program=HELD + PROBE)
     operated.install()
+    operated.machine.run(["mkfifo", "--mode=666", HOLD])
     assert ask(operated, alice, "/restart", {"worker": "alpha", "wait_us": 0})[1]["jobs"][0]["result"] == "queued"
     assert ask(operated, alice, "/start", {"worker": "alpha", "wait_us": 1000})[1]["jobs"][0]["result"] == "waiting"
+    operated.machine.run(["sh", "-c", f": > {HOLD}"])
     done = ask(operated, alice, "/start", {"worker": "alpha", "wait_us": 60_000_000})[1]["jobs"][0]
     assert (done["result"], operated.machine.show(ALPHA, "ActiveState")) == ("done", "active")
 

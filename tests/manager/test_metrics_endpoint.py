@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tqunits.manager import metrics_endpoint
 from tqunits.manager.metrics_endpoint import MAX_CLIENTS, MetricsEndpoint
 
 LARGE = b"x" * (8 << 20)
@@ -32,10 +31,21 @@ class Listening:
         self.host, self.port = host.strip("[]"), port
         self.said: list[str] = []
         self.body = b"# EOF\n"
-        self.endpoint = MetricsEndpoint(f"{host}:{port}", self._text, self.said.append)
+        self.endpoint = MetricsEndpoint(f"{host}:{port}", self._text, self._say, retry_s=0.05)
+        self._news = asyncio.Event()
 
     async def _text(self) -> bytes:
         return self.body
+
+    def _say(self, text: str) -> None:
+        self.said.append(text)
+        self._news.set()
+
+    async def news(self) -> str:
+        """The next message."""
+        self._news.clear()
+        await asyncio.wait_for(self._news.wait(), 20)
+        return self.said[-1]
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self.host, self.port)
@@ -115,18 +125,12 @@ async def test_who_does_not_read_loses_the_connection_and_the_text(listening: Li
                 pass
 
 
-async def test_an_address_that_another_program_has_is_told_once_and_taken_when_it_is_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(metrics_endpoint, "RETRY_S", 0.05)
+async def test_an_address_that_another_program_has_is_told_once_and_taken_when_it_is_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taker:
         one = Listening(taker.getsockname()[1])
         await one.endpoint.start()
         assert len(one.said) == 1
         assert f"manager.metrics: 127.0.0.1:{one.port}: address already in use" in one.said[0]
-    async with asyncio.timeout(20):
-        while len(one.said) < 2:
-            await asyncio.sleep(0.01)
-    assert one.said[1] == f"metrics are at 127.0.0.1:{one.port} now"
+    assert await one.news() == f"metrics are at 127.0.0.1:{one.port} now"
     assert (await one.ask()).startswith(b"HTTP/1.1 200 ")
     one.endpoint.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from routing.malformed import NO_DOCUMENTS
 
 from tqunits.errors import TqunitsError
 from tqunits.routing.traffic import ORDERS, Order, Traffic, parse_traffic, traffic_text
@@ -25,13 +26,7 @@ def test_orders_may_be_missing_and_who_is_drained() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"",
-        b"{",
-        b"\xff",
-        b"[" * 100_000,
-        b"[]",
-        b"{}",
-        b'{"version": 1}',
+        *NO_DOCUMENTS,
         b'{"version": 2, "stopped": {}}',
         b'{"version": 1, "stopped": "api"}',
         b'{"version": 1, "stopped": ["api"]}',

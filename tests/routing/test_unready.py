@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from routing.malformed import NO_DOCUMENTS
 
 from tqunits.errors import TqunitsError
 from tqunits.routing.unready import parse_unready, unready_text
@@ -18,13 +19,7 @@ def test_what_is_written_is_read(unready: dict[str, int]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"",
-        b"{",
-        b"\xff",
-        b"[" * 100_000,
-        b"[]",
-        b"{}",
-        b'{"version": 1}',
+        *NO_DOCUMENTS,
         b'{"version": 2, "unready": {}}',
         b'{"version": 1, "unready": ["api"]}',
         b'{"version": 1, "unready": {"api": true}}',

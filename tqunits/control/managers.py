@@ -92,7 +92,8 @@ def mine(layout: Layout) -> Sequence[Member]:
 def ask_for_changes(layout: Layout, *, after: int, wait_us: int) -> PendingAnswer:
     """Ask for the changes after that number, or, with none, for the next one. `changes_in` reads
     the answer. Raises OSError when nobody listens."""
-    return PendingAnswer(Path(layout.manager_socket), manager_protocol.events_target(after, wait_us))
+    question = protocol.question(manager_protocol.events_target(after, wait_us))
+    return PendingAnswer(Path(layout.manager_socket), question)
 
 
 def changes_in(answer: bytes | None) -> Changes | None:

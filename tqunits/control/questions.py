@@ -62,18 +62,12 @@ def exchange(path: Path, request: bytes, *, patience: float) -> tuple[int, bytes
     `patience`: seconds in all. (The import of http.client takes 27 ms of CPU.)
     """
     deadline = time.monotonic() + patience
-    with socket.socket(socket.AF_UNIX) as peer:
-        try:
-            _connect(peer, path)
-        except OSError:
-            return None
-        try:
-            peer.settimeout(patience)
-            peer.sendall(request)
-            whole = _received(peer, deadline)
-        except OSError:
-            whole = None
-    found = None if whole is None else protocol.answered(whole)
+    try:
+        pending = PendingAnswer(path, request, patience)
+    except OSError:
+        return None
+    with pending:
+        found = pending.whole(deadline - time.monotonic())
     if found is None:
         raise Unanswered
     return found
@@ -83,13 +77,13 @@ class PendingAnswer:
     """The answer to a question that is sent here. The descriptor is readable when the answer comes,
     and when the other side goes without one. Use it in a `with`, or close it."""
 
-    def __init__(self, path: Path, target: str) -> None:
-        """Raises OSError: nobody listens there."""
+    def __init__(self, path: Path, request: bytes, patience: float = TIMEOUT_S) -> None:
+        """Raises OSError: nobody has taken the request, or not all of it."""
         self._peer = socket.socket(socket.AF_UNIX)
         try:
             _connect(self._peer, path)
-            self._peer.settimeout(TIMEOUT_S)
-            self._peer.sendall(protocol.question(target))
+            self._peer.settimeout(patience)
+            self._peer.sendall(request)
         except OSError:
             self._peer.close()
             raise
@@ -104,13 +98,17 @@ class PendingAnswer:
         """The descriptor to poll for reading."""
         return self._peer.fileno()
 
-    def answer(self, patience: float = TIMEOUT_S) -> bytes | None:
-        """The body of the answer; None when there is none within so many seconds, or a refusal."""
+    def whole(self, patience: float = TIMEOUT_S) -> tuple[int, bytes] | None:
+        """The status and the body; None when there is no answer within so many seconds."""
         try:
-            whole = _received(self._peer, time.monotonic() + patience)
+            received = _received(self._peer, time.monotonic() + patience)
         except OSError:
             return None
-        found = protocol.answered(whole) if whole is not None else None
+        return protocol.answered(received) if received is not None else None
+
+    def answer(self) -> bytes | None:
+        """The body of an answer that has come; None for a refusal, and when there is none."""
+        found = self.whole()
         return found[1] if found is not None and found[0] == 200 else None
 
     def close(self) -> None:

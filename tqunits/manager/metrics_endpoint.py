@@ -35,11 +35,19 @@ RETRY_S: Final = 10.0
 class MetricsEndpoint:
     """The server of the metrics. Its methods run on the event loop."""
 
-    def __init__(self, address: str, text: Callable[[], Awaitable[bytes]], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        address: str,
+        text: Callable[[], Awaitable[bytes]],
+        say: Callable[[str], None],
+        *,
+        retry_s: float = RETRY_S,
+    ) -> None:
         """`address`: 127.0.0.1:PORT or [::1]:PORT."""
         self._address = address
         self._text = text
         self._say = say
+        self._retry_s = retry_s
         self._is_said = False
         self._server: LocalServer | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -79,7 +87,7 @@ class MetricsEndpoint:
             )
         self._is_said = True
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(RETRY_S, self._again)
+        self._timer = loop.call_later(self._retry_s, self._again)
 
     def _again(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self.start())

@@ -27,6 +27,7 @@ from typing import Final
 from tqunits.errors import TqunitsError
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.light_dataclass import dataclass
+from tqunits.routing.versioned import versioned
 
 VERSION: Final = 1
 _FILE: Final = SYSTEM_LAYOUT.traffic.name
@@ -66,14 +67,7 @@ EVERYBODY: Final = Traffic()
 
 def parse_traffic(text: bytes) -> Traffic:
     """Read it. Raises TqunitsError: all of it or nothing."""
-    try:
-        document = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise TqunitsError(f"{_FILE}: not JSON: {error}") from None
-    if not isinstance(document, dict) or document.keys() - {"orders", "drained"} != {"version", "stopped"}:
-        raise TqunitsError(f"{_FILE}: not an object of version, stopped, orders and drained")
-    if document["version"] != VERSION:
-        raise TqunitsError(f"{_FILE}: version {document['version']!r} is not {VERSION}")
+    document = versioned(text, _FILE, VERSION, ["stopped"], ["orders", "drained"])
     stopped = document["stopped"]
     if not isinstance(stopped, dict) or not all(type(time) is int for time in stopped.values()):
         raise TqunitsError(f"{_FILE}: stopped is not an object of times")

@@ -22,6 +22,7 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.routing.versioned import versioned
 
 VERSION: Final = 1
 MAX_UNREADY: Final = 1024 * 1024
@@ -37,15 +38,7 @@ _FILE: Final = SYSTEM_LAYOUT.unready.name
 
 def parse_unready(text: bytes) -> Unready:
     """Read it. Raises TqunitsError: all of it or nothing."""
-    try:
-        document = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise TqunitsError(f"{_FILE}: not JSON: {error}") from None
-    if not isinstance(document, dict) or document.keys() != {"version", "unready"}:
-        raise TqunitsError(f"{_FILE}: not an object of version and unready")
-    if document["version"] != VERSION:
-        raise TqunitsError(f"{_FILE}: version {document['version']!r} is not {VERSION}")
-    unready = document["unready"]
+    unready = versioned(text, _FILE, VERSION, ["unready"])["unready"]
     if not isinstance(unready, dict) or not all(type(time) is int for time in unready.values()):
         raise TqunitsError(f"{_FILE}: unready is not an object of times")
     return unready
