@@ -82,6 +82,7 @@ def test_blocks_of_those_that_are_named(managed: Site) -> None:
 @pytest.mark.parametrize("end", ["kill", "restart"])
 def test_it_survives_the_manager(managed: Site, end: str) -> None:
     two_workers(managed)
+    managed.machine.systemctl("restart", "tq-worker@alpha")  # a change; the manager may have come after the start
     with (
         started(managed.machine, "ls", "--watch", "--json") as watching,
         started(managed.machine, "events", "-f", "--json") as events,
