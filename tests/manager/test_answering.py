@@ -136,6 +136,15 @@ async def test_lists_have_what_is_his(manager: Manager) -> None:
         assert (found["first_event"], found["last_event"]) == (1, 2)
 
 
+async def test_the_files_are_looked_at_for_all_whoever_asks_first(manager: Manager) -> None:
+    """Those who ask at once share one look, also at a worker that was installed later."""
+    manager.registry.place([manager.place(API)])
+    manager.registry.place([manager.place(whose) for whose in OPERATORS])
+    answers = await asyncio.gather(*(manager.ask(user, "/instances") for user in (OF_API, ROOT, OF_SHOP, ROOT)))
+    assert [len(found["instances"]) for _, found in answers] == [1, 2, 1, 2]
+    assert all(each["files"] is not None for _, found in answers for each in found["instances"])
+
+
 async def test_a_change_of_anothers_worker_ends_no_wait(manager: Manager) -> None:
     asked = asyncio.create_task(manager.ask(OF_API, "/events?after=0&wait_us=15000000"))
     while not busy(manager):

@@ -24,14 +24,14 @@ def record(folder: Path) -> InstanceRecord:
 
 
 @pytest.fixture
-def times() -> Iterator[FileTimes]:
+def times(tmp_path: Path) -> Iterator[FileTimes]:
     with ThreadPoolExecutor(1) as thread:
-        yield FileTimes(thread)
+        yield FileTimes(thread, lambda: [record(tmp_path)])
 
 
 async def test_what_is_found(times: FileTimes, tmp_path: Path) -> None:
     (tmp_path / "views").mkdir()
-    found = file_times.body((await times.of([record(tmp_path)]))[Instance("api")])
+    found = file_times.body((await times.now())[Instance("api")])
     assert found is not None
     assert found["views"] == {
         "path": f"{tmp_path}/views",
@@ -46,11 +46,11 @@ async def test_a_look_that_takes_too_long_keeps_nobody_waiting(tmp_path: Path) -
     with ThreadPoolExecutor(1) as busy:
         gate = Gate()
         busy.submit(gate.wait)
-        times = FileTimes(busy, patience=0.01)
-        assert await times.of([record(tmp_path)]) == {}
-        assert await times.of([record(tmp_path)]) == {}
+        times = FileTimes(busy, lambda: [record(tmp_path)], patience=0.01)
+        assert await times.now() == {}
+        assert await times.now() == {}
         gate.set()
-        while not (found := await times.of([record(tmp_path)])):
+        while not (found := await times.now()):
             pass
         assert set(found) == {Instance("api")}
 

@@ -15,7 +15,6 @@ reports (SO_PEERCRED).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import struct
@@ -285,7 +284,7 @@ def _drop(writer: asyncio.StreamWriter) -> None:
     """End a connection at once. close() would keep the rest of an answer until the client reads it,
     here and in the kernel; without the time to linger the kernel forgets it too (socket(7))."""
     sock: socket.socket = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     writer.transport.abort()
 

@@ -274,9 +274,7 @@ def _stopped(units: tuple[str, ...]) -> list[Step]:
 
 
 def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool:
-    sources = {unit, name.template_of(unit)}
-    sources |= {name.CONTROL_TEMPLATE} if name.is_proxy(unit) else set()
-    sources |= {name.MANAGER_SOCKET} if unit == name.MANAGER else set()
+    sources = {unit, name.template_of(unit), *(_files_of_socket(unit) if _has_control(unit) else ())}
     if sources & rewritten:
         return True
     started = observed.units[unit].started
@@ -356,11 +354,21 @@ def _rehomings(desired: Desired, observed: Observed) -> Iterable[Step]:
 def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) -> bool:
     """Whether the socket unit is newer than the process of the service. A restart of the service
     alone would keep the old socket."""
-    socket = name.socket_of(unit) or ""
-    sources = {socket, name.template_of(socket)}
+    sources = _files_of_socket(unit)
     started = observed.units[unit].started
     times = (f.modified for path, f in observed.files.items() if name.unit_at(path) in sources)
     return any(w.file.unit in sources for w in writes) or any(modified > started for modified in times)
+
+
+def _files_of_socket(unit: str) -> Collection[str | None]:
+    """The unit files that the socket of a service comes from."""
+    socket = name.socket_of(unit) or ""
+    return {socket, name.template_of(socket)}
+
+
+def _has_control(unit: str) -> bool:
+    """Whether this service has a control socket, which it requires (Sockets=)."""
+    return name.is_proxy(unit) or unit == name.MANAGER
 
 
 def _with_sockets(services: tuple[str, ...], observed: Observed) -> tuple[str, ...]:
@@ -423,10 +431,10 @@ def _router_restarts(
 
 def _old_controls(restarts: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
     """Control sockets to be made anew, of the router's processes and of the manager. Each one is
-    stopped alone; it comes back in the restart of its service, which requires it (Sockets=):
-    systemd refuses to start a socket while its service runs."""
-    controlled = (u for u in restarts if name.is_proxy(u) or u == name.MANAGER)
-    anew = tuple(u for u in controlled if u in observed.units and _has_new_socket(u, writes, observed))
+    stopped alone; it comes back in the restart of its service: systemd refuses to start a socket
+    while its service runs."""
+    here = (u for u in restarts if _has_control(u) and u in observed.units)
+    anew = tuple(u for u in here if _has_new_socket(u, writes, observed))
     return tuple(u for u in _with_sockets(anew, observed) if u not in anew)
 
 

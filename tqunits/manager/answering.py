@@ -29,7 +29,6 @@ from tqunits.manager.file_times import FileTimes
 from tqunits.manager.journal_reader import JournalReader
 from tqunits.manager.operating import operate
 from tqunits.manager.recent_changes import RecentChanges
-from tqunits.manager.record import InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.manager.rights import Caller
 from tqunits.manager.usage import usage_of
@@ -53,7 +52,7 @@ class ManagerAnswers:
         self._registry = registry
         self._events = events
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="files")
-        self._files = FileTimes(self._thread)
+        self._files = FileTimes(self._thread, lambda: registry.records.values())  # noqa: PLW0108 - an install makes another mapping
         self._bus = bus
         self._journal = journal
         self._since = time.time_ns() // 1000
@@ -103,19 +102,17 @@ class ManagerAnswers:
 
     async def _instances(self, caller: Caller) -> Body:
         """All of one moment that he may know of, but for the files, which are looked at first."""
-        files = await self._files.of(self._operated_by(caller))
+        files = await self._files.now()
         bodies = [
             {
                 **record.body(),
                 **usage_of(record.seen.cgroup).body(),
                 "files": file_times.body(files.get(record.place.whose)),
             }
-            for record in self._operated_by(caller)
+            for record in self._registry.records.values()
+            if caller.operates(record.place.whose.worker)
         ]
         return {"last_event": self._events.last, "instances": bodies}
-
-    def _operated_by(self, caller: Caller) -> list[InstanceRecord]:
-        return [each for each in self._registry.records.values() if caller.operates(each.place.whose.worker)]
 
     async def _changes(self, caller: Caller, after: int, seconds: float) -> Body:
         """The changes that he may know of. A change of others' workers does not end the wait."""

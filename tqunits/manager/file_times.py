@@ -9,7 +9,7 @@ meanwhile gets the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from typing import Final
 
@@ -25,16 +25,20 @@ PATIENCE_S: Final = 1.0
 class FileTimes:
     """The looks at files."""
 
-    def __init__(self, thread: Executor, patience: float = PATIENCE_S) -> None:
-        """`thread`: a thread for them alone. `patience`: seconds for one look."""
+    def __init__(
+        self, thread: Executor, records: Callable[[], Collection[InstanceRecord]], patience: float = PATIENCE_S
+    ) -> None:
+        """`thread`: a thread for them alone. `records`: of all instances, whoever asks, because
+        others share the look. `patience`: seconds for one look."""
         self._thread = thread
+        self._records = records
         self._patience = patience
         self._look: asyncio.Future[Mapping[Instance, WorkerFiles]] | None = None
 
-    async def of(self, records: Collection[InstanceRecord]) -> Mapping[Instance, WorkerFiles]:
+    async def now(self) -> Mapping[Instance, WorkerFiles]:
         """The files of each instance; none where the look takes too long."""
         if self._look is None or self._look.done():
-            self._look = asyncio.get_running_loop().run_in_executor(self._thread, _look, tuple(records))
+            self._look = asyncio.get_running_loop().run_in_executor(self._thread, _look, tuple(self._records()))
         try:
             return await asyncio.wait_for(asyncio.shield(self._look), self._patience)
         except TimeoutError:
