@@ -26,6 +26,8 @@ def test_a_file_is_written_with_its_folders_and_its_mode(tmp_path: Path) -> None
     assert path.read_text(encoding="utf-8") == "text\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert [p.name for p in path.parent.iterdir()] == ["c.conf"]
+    modes = [stat.S_IMODE(folder.stat().st_mode) for folder in (path.parent, path.parent.parent)]
+    assert modes == [0o755, 0o755], "the manager and everybody's ls read what root has written"
 
 
 def test_a_file_is_swapped_never_truncated(tmp_path: Path) -> None:

@@ -104,10 +104,17 @@ def remove_tree(folder: Path) -> None:
 
 
 def make_folder(folder: Path, *, mode: int = 0o755) -> None:
-    """Make a folder and those above it, so that they survive a power cut."""
+    """Make a folder and those above it with this mode, whatever the umask is, so that they survive
+    a power cut."""
     missing = [f for f in (folder, *folder.parents) if not f.is_dir()]
     for each in reversed(missing):
-        each.mkdir(mode=mode, exist_ok=True)
+        try:
+            each.mkdir(mode=mode)
+        except FileExistsError:  # another process was faster
+            if not each.is_dir():
+                raise
+        else:
+            each.chmod(mode)
         sync_folder(each.parent)
 
 
