@@ -181,11 +181,11 @@ def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
     assert protocol.doing(answer) == told
     assert json.loads(answer)["version"] == protocol.VERSION
     assert protocol.release(answer) == status.release
-    for worker in status.workers:
-        for number, each in enumerate(worker.endpoints, 1):
-            assert protocol.work(answer, Instance(worker.name, number)) == Work(each.answers, each.in_flight)
-        assert protocol.work(answer, Instance(worker.name, len(worker.endpoints) + 1)) is None
-    assert protocol.work(answer, Instance("nobody-of-them")) is None
+    assert protocol.works(answer) == {
+        Instance(worker.name, number): Work(each.answers, each.in_flight)
+        for worker in status.workers
+        for number, each in enumerate(worker.endpoints, 1)
+    }
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
     ],
 )
 def test_a_process_that_does_not_say_what_an_instance_does(answer: bytes) -> None:
-    assert protocol.work(answer, Instance("api")) is None
+    assert protocol.works(answer) is None
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import signal
 words = iter(["first signal", "second signal"])
 signal.signal(signal.SIGUSR1, lambda *_: print(next(words), flush=True))
 """
-HELD = f"""
+CROWD = f"""
 import socket, sys
 held = []
 for _ in range(1000):
@@ -154,6 +154,19 @@ def test_he_starts_stops_and_restarts_with_and_without_the_manager(
     assert run(operated, alice, "restart", "alpha", "beta")[0] == 5
 
 
+def test_nobody_waits_for_what_he_has_stopped(operated: Site, alice: str) -> None:
+    assert ask(operated, alice, "/stop", {"worker": "alpha"})[0] == 200
+    assert operated.get("/alpha/environment")[0] == 503, "at once: it would wait for a minute"
+    operated.machine.systemctl("kill", "--signal=KILL", MANAGER)
+    operated.machine.wait_until(lambda: operated.machine.show(MANAGER, "NRestarts") == "1")
+    assert operated.get("/alpha/environment")[0] == 503
+    assert ask(operated, alice, "/start", {"worker": "alpha"})[0] == 200
+    assert operated.get("/alpha/environment")[0] == 200
+    operated.machine.systemctl("stop", ALPHA)
+    operated.machine.systemctl("start", ALPHA)
+    assert operated.get("/alpha/environment")[0] == 200
+
+
 @pytest.mark.short("manager")
 @pytest.mark.parametrize("is_there", [True, False], ids=["manager", "polkit"])
 def test_a_start_that_fails_is_told_as_it_is(operated: Site, alice: str, is_there: object) -> None:
@@ -262,7 +275,7 @@ def children(site: Site) -> list[str]:
 
 @pytest.mark.long
 def test_a_crowd_of_readers_is_in_nobodys_way(operated: Site, alice: str, bob: str) -> None:
-    crowd = operated.machine.start(["python3", "-c", HELD], user=alice, stdin=PIPE)
+    crowd = operated.machine.start(["python3", "-c", CROWD], user=alice, stdin=PIPE)
     with crowd:
         assert crowd.stdout is not None
         assert crowd.stdout.readline() == "held\n"

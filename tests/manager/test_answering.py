@@ -18,6 +18,7 @@ from tqunits.lifecycle.state import Event, State
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.answering import MAX_OF_A_USER, ManagerAnswers
 from tqunits.manager.callers import MOST_REQUESTS
+from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.record import Change, Place
 from tqunits.manager.registry import Registry
@@ -45,7 +46,8 @@ class Manager:
         self.path = folder / "control.sock"
         self.registry, self.events = Registry(), RecentChanges()
         self.registry.place([self.place(whose) for whose in OPERATORS])
-        self.answers = ManagerAnswers(self.path, self.registry, self.events, Bus(), Announcements(None))
+        readiness = ReadinessFile(folder / "unready.json", self.registry, say=print)
+        self.answers = ManagerAnswers(self.path, self.registry, self.events, readiness, Bus(), Announcements(None))
 
     def place(self, whose: Instance) -> Place:
         return Place(

@@ -75,6 +75,8 @@ class Host:
     work: Work | None = IDLE  # by the routers
     is_refused: bool = False
     is_held: bool = False  # its file `serving` is gone
+    is_idle: bool = False  # it has had no request for a while
+    wake: Callable[[], None] = lambda: None
 
     def failures(self) -> int:
         """Failed checks in a row, up to now."""
@@ -110,7 +112,15 @@ async def checked(
             count(host)
         return host.work
 
-    checks = HealthChecks(registry, restart=restart, work=work, is_held=lambda _: host.is_held, say=lambda _: None)
+    checks = HealthChecks(
+        registry,
+        restart=restart,
+        work=work,
+        is_held=lambda _: host.is_held,
+        is_idle=lambda _: host.is_idle,
+        say=lambda _: None,
+    )
+    host.wake = lambda: checks.wake(API)
     registry.see(API, RUNS, 1)
     registry.settle(unready)
     registry.subscribe(host.changes.put_nowait)
@@ -194,6 +204,27 @@ async def test_who_gets_no_requests_is_not_healthy_and_not_restarted() -> None:
         host.is_held = False
         assert (await host.change()).event is Event.PASSED
     assert host.restarts.empty()
+
+
+async def test_what_is_idle_is_asked_a_third_as_often_until_it_is_woken() -> None:
+    rules, program = replace(RULES, interval=1_000_000), Program()
+    async with listening(program) as address, checked(address, rules) as host:
+        host.is_idle = True
+        await program.is_asked()
+        begin = time.monotonic()
+        await program.is_asked()
+        assert time.monotonic() - begin > 2.5
+        host.is_idle, begin = False, time.monotonic()
+        host.wake()
+        await program.is_asked()
+        assert time.monotonic() - begin < 2.5
+
+
+async def test_what_fails_while_it_is_idle_is_asked_more_often_all_the_same() -> None:
+    async with listening(Program(ILL)) as address, checked(address) as host:
+        host.is_idle = True
+        record, reason = await host.restart()
+        assert (record.place.whose, "3 checks failed in a row" in reason) == (API, True)
 
 
 async def test_who_failed_before_the_manager_started_is_unhealthy_until_a_check_passes() -> None:

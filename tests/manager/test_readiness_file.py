@@ -1,4 +1,5 @@
-"""The file that tells the routers which instances fail their health checks."""
+"""The file that tells the routers which instances fail their health checks, and which an operator
+has stopped."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tqunits.lifecycle.state import Event
-from tqunits.manager.readiness_file import ReadinessFile, recalled
+from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.record import Checked, Place, Seen
 from tqunits.manager.registry import Registry
 from tqunits.model import Instance
-from tqunits.routing.unready import parse_unready
+from tqunits.routing.unready import NOBODY, Unready, parse_unready
 
 pytestmark = pytest.mark.loops("uvloop")
 
@@ -47,7 +48,10 @@ class Two:
     async def written(self) -> Mapping[str, int]:
         await asyncio.sleep(0)  # the turn in which it is written
         await asyncio.sleep(0)
-        return parse_unready(self.path.read_bytes()) if self.path.exists() else {}
+        return self.content().failing
+
+    def content(self) -> Unready:
+        return parse_unready(self.path.read_bytes()) if self.path.exists() else NOBODY
 
 
 def place(whose: Instance) -> Place:
@@ -109,7 +113,33 @@ async def test_a_file_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     assert "unhealthy instances stay in the traffic" in two.said[0]
 
 
+async def test_who_is_stopped_is_in_it_until_it_starts(tmp_path: Path) -> None:
+    two, before = Two(tmp_path), time.time_ns() // 1000
+    two.file.stop([ONE, TWO])
+    assert two.content().stopped.keys() == {"api", "api:2"}
+    assert min(two.content().stopped.values()) >= before
+    two.registry.see(TWO, replace(RUNS, event=Event.LEAVING), 9)
+    two.registry.see(TWO, replace(RUNS, event=Event.ENDED), 9)
+    await two.written()
+    assert two.content().stopped.keys() == {"api", "api:2"}
+    two.registry.see(TWO, replace(RUNS, event=Event.BEGUN, invocation="b" * 32), 9)
+    await two.written()
+    assert two.content().stopped.keys() == {"api"}
+    two.file.wanted([ONE])
+    assert two.content() == NOBODY
+
+
+async def test_another_manager_keeps_who_is_stopped(tmp_path: Path) -> None:
+    first = Two(tmp_path)
+    first.file.stop([ONE])
+    second = Two(tmp_path)
+    assert second.content() == first.content() != NOBODY
+    second.registry.place([place(TWO)])
+    second.file.write()
+    assert second.content() == NOBODY, "it is installed no more"
+
+
 @pytest.mark.parametrize("text", ["", "rubbish", '{"version": 1, "unready": {"../x": 1}}'])
-def test_a_file_that_does_not_read_is_nobody(tmp_path: Path, text: str) -> None:
+async def test_a_file_that_does_not_read_is_nobody(tmp_path: Path, text: str) -> None:
     (tmp_path / "unready.json").write_text(text)
-    assert recalled(tmp_path / "unready.json") == {}
+    assert Two(tmp_path).file.out == {}

@@ -7,7 +7,7 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from control_peers import GET, Slow, controlled, leave_path, status, until
 from peers import PATIENCE, Behaviour, Router, TcpWorker, answering
 
 from tqunits.routing.traffic import Traffic, traffic_text
-from tqunits.routing.unready import unready_text
+from tqunits.routing.unready import Unready, unready_text
 
 
 def response(name: str) -> bytes:
@@ -35,11 +35,12 @@ def order(folder: Path, said: Traffic) -> None:
     aside.rename(folder / "traffic/traffic.json")
 
 
-def unready(folder: Path, *names: str) -> None:
+def unready(folder: Path, *names: str, stopped: Sequence[str] = ()) -> None:
     """Write the file as the manager does, whose folder comes with it."""
+    now = time.time_ns() // 1000
     aside = folder / "traffic/readiness/aside"
     aside.parent.mkdir(exist_ok=True)
-    aside.write_text(unready_text(dict.fromkeys(names, time.time_ns() // 1000)))
+    aside.write_text(unready_text(Unready(dict.fromkeys(names, now), dict.fromkeys(stopped, now))))
     aside.rename(aside.with_name("unready.json"))
 
 
@@ -184,6 +185,26 @@ async def test_a_worker_is_stopped_when_all_of_it_is(folder: Path) -> None:
         held = asyncio.create_task(router.ask(GET))  # the second may come back: nobody has stopped it
         await until(folder, waiting=1)
         order(folder, Traffic({"w": now, "w:2": time.time_ns() // 1000}))
+        assert b"The worker is stopped." in await asyncio.wait_for(held, PATIENCE)
+        serving(folder, 1).touch()
+        await until_draining(folder, False, True)
+        assert await answers(router) == {b"1"}
+
+
+async def test_a_worker_is_stopped_when_root_and_its_operator_have_stopped_all_of_it(folder: Path) -> None:
+    async with two(folder) as router:
+        unready(folder, stopped=["w"])
+        serving(folder, 1).unlink()
+        serving(folder, 2).unlink()
+        await until_draining(folder, True, True)
+        held = asyncio.create_task(router.ask(GET))
+        await until(folder, waiting=1)
+        order(folder, Traffic({"w:2": time.time_ns() // 1000}))
+        assert b"The worker is stopped." in await asyncio.wait_for(held, PATIENCE)
+        unready(folder)
+        held = asyncio.create_task(router.ask(GET))
+        await until(folder, waiting=1)
+        unready(folder, stopped=["w"])
         assert b"The worker is stopped." in await asyncio.wait_for(held, PATIENCE)
         serving(folder, 1).touch()
         await until_draining(folder, False, True)

@@ -1,4 +1,4 @@
-"""The file of the instances whose health checks fail: it is read whole or not at all."""
+"""The manager's file of instances that get no traffic: it is read whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from routing.malformed import NO_DOCUMENTS
 
 from tqunits.errors import TqunitsError
-from tqunits.routing.unready import parse_unready, unready_text
+from tqunits.routing.unready import Unready, parse_unready, unready_text
+
+TIMES = st.dictionaries(st.text(), st.integers())
 
 
-@given(st.dictionaries(st.text(), st.integers()))
-def test_what_is_written_is_read(unready: dict[str, int]) -> None:
+@given(st.builds(Unready, TIMES, TIMES))
+def test_what_is_written_is_read(unready: Unready) -> None:
     assert parse_unready(unready_text(unready).encode()) == unready
 
 
@@ -25,6 +27,8 @@ def test_what_is_written_is_read(unready: dict[str, int]) -> None:
         b'{"version": 1, "unready": {"api": true}}',
         b'{"version": 1, "unready": {"api": "1"}}',
         b'{"version": 1, "unready": {}, "more": 1}',
+        b'{"version": 1, "unready": {}, "stopped": ["api"]}',
+        b'{"version": 1, "unready": {}, "stopped": {"api": 1.5}}',
     ],
     ids=lambda text: text[:40].decode("latin-1"),
 )

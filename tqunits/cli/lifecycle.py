@@ -16,15 +16,12 @@ from tqunits.errors import ExitStatus
 from tqunits.host import due, traffic_file
 from tqunits.host.installed import Installed, installed
 from tqunits.host.pauses import let_go
-from tqunits.lifecycle.outcome import JobResult
+from tqunits.lifecycle.outcome import STOPS, JobResult
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
 from tqunits.units import name
 
 NONE_OUTDATED: Mapping[str, str] = MappingProxyType({})
-
-_STOPPED = frozenset({"done", "queued", "waiting"})
-"""Results of the stop jobs of units that have stopped or will stop."""
 
 
 def configure_waiting(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +87,7 @@ def perform(
             on_wait=progress(context),
         )
         results = tuple(jobs)
-        failed = {job.unit for job in results if job.result not in _STOPPED}
+        failed = {job.unit for job in results if job.result not in STOPS}
         return finish(results, units, arguments, context, outdated)
     finally:
         if stops and failed:

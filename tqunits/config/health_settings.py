@@ -91,7 +91,8 @@ class HealthSettings:
         "10s",
         _SPAN,
         "How often the manager asks a worker that runs, by health.type http or tcp; a command is run at the start "
-        "alone. An unhealthy one is asked three times as often.",
+        "alone. An unhealthy one is asked three times as often; one that has had no request for five minutes a third "
+        "as often, until it has one.",
     )
     failure_threshold = Setting(
         "health.failure_threshold",

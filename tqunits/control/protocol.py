@@ -252,17 +252,24 @@ def doing(answer: bytes) -> Mapping[str, Doing] | None:
         return None
 
 
-def work(answer: bytes, whose: Instance) -> Work | None:
-    """What an instance does for a process, from a Status. None when the answer is not valid or does
-    not say."""
+def works(answer: bytes) -> Mapping[Instance, Work] | None:
+    """What each instance does for a process, from a Status. None when the answer is not valid or
+    does not say."""
     try:
-        workers = json.loads(answer)["workers"]
-        endpoints = next(each["endpoints"] for each in workers if each["name"] == whose.worker)
-        found = endpoints[whose.number - 1]
-        answers, in_flight = found["answers"], found["in_flight"]
-    except (*_NO_ANSWER, StopIteration):
+        return {
+            Instance(str(worker["name"]), number): Work(_count(found["answers"]), _count(found["in_flight"]))
+            for worker in json.loads(answer)["workers"]
+            for number, found in enumerate(worker["endpoints"], start=1)
+        }
+    except _NO_ANSWER:
         return None
-    return Work(answers, in_flight) if isinstance(answers, int) and isinstance(in_flight, int) else None
+
+
+def _count(value: object) -> int:
+    """A number that is one already. Raises TypeError."""
+    if type(value) is not int:
+        raise TypeError(value)
+    return value
 
 
 def release(answer: bytes) -> str | None:

@@ -50,6 +50,9 @@ _JOBS = {
     "once": "runs once in each boot, and has run",
 }
 
+STOPS = frozenset({"done", "queued", "waiting"})
+"""Results of the stop jobs of units that have stopped or will stop."""
+
 STATUSES = {
     78: "an environment file is wrong, or can not be read: its journal has the line",
     200: "its working directory can not be entered",

@@ -28,6 +28,7 @@ from tqunits.manager.callers import Callers
 from tqunits.manager.file_times import FileTimes
 from tqunits.manager.journal_reader import JournalReader
 from tqunits.manager.operating import operate
+from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.registry import Registry
 from tqunits.manager.rights import Caller
@@ -46,11 +47,18 @@ class ManagerAnswers:
     """The server of the control socket."""
 
     def __init__(
-        self, place: Path | socket, registry: Registry, events: RecentChanges, bus: Bus, journal: Announcements
+        self,
+        place: Path | socket,
+        registry: Registry,
+        events: RecentChanges,
+        readiness: ReadinessFile,
+        bus: Bus,
+        journal: Announcements,
     ) -> None:
         """`place`: the path of a new socket, or systemd's socket."""
         self._registry = registry
         self._events = events
+        self._readiness = readiness
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._files = FileTimes(self._thread, lambda: registry.records.values())  # noqa: PLW0108 - an install makes another mapping
         self._bus = bus
@@ -138,7 +146,7 @@ class ManagerAnswers:
         caller.require(question.meant.workers)
         instances = self._meant(question.meant)
         self._tell(caller, target, question.meant)
-        return await operate(self._bus, METHODS[target], instances, question.wait_us)
+        return await operate(self._bus, self._readiness, METHODS[target], instances, question.wait_us)
 
     def _meant(self, meant: Meant) -> tuple[Instance, ...]:
         """The installed instances that a request is about. Raises Problem for one that is not."""

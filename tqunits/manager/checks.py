@@ -4,7 +4,8 @@ dead.
 An instance is checked once in `health.interval`, each with its own timer, and with 10 % of jitter
 and a random first moment: 300 workers must not be asked at the same one. An instance whose start is
 not complete has its gate, and one that stops has no health. While it fails, it is asked three times
-as often, so that it is back, or known to be dead, sooner.
+as often, so that it is back, or known to be dead, sooner; and a third as often while it is idle
+(lifecycle/idleness.py): who asks for the first request after that is asked within one interval.
 
 An instance whose file `serving` is gone gets no traffic, so it is not healthy either; but no
 restart is due for that, because somebody has removed the file, or the program has, to rest.
@@ -38,6 +39,9 @@ JITTER: Final = 0.1
 HASTE: Final = 3
 """While an instance fails, it is asked so many times as often."""
 
+LEISURE: Final = 3
+"""While it is idle, so many times as seldom."""
+
 LEAST_S: Final = 0.25
 """The shortest time between two checks of an instance."""
 
@@ -47,6 +51,9 @@ Restart = Callable[[InstanceRecord, str], bool]
 Hold = Callable[[Instance], bool]
 """Whether the routers hold the requests of a running instance, because its file `serving` is
 gone."""
+
+Idle = Callable[[Instance], bool]
+"""Whether an instance has had no request for a while."""
 
 HELD: Final = "its file 'serving' is gone, so it gets no traffic"
 
@@ -83,12 +90,14 @@ class HealthChecks:
         restart: Restart,
         work: Working,
         is_held: Hold,
+        is_idle: Idle,
         say: Callable[[str], None],
     ) -> None:
         self._registry = registry
         self._restart = restart
         self._work = work
         self._is_held = is_held
+        self._is_idle = is_idle
         self._say = say
         self._loop = asyncio.get_running_loop()
         self._watched: dict[Instance, _Watched] = {}
@@ -106,6 +115,16 @@ class HealthChecks:
         for whose in [whose for whose in self._watched if whose not in self._registry.records]:
             self._watched.pop(whose).end()
             self._restarts.pop(whose, None)
+
+    def wake(self, whose: Instance) -> None:
+        """An instance that was idle has requests: its next check is due within its interval."""
+        watched = self._watched.get(whose)
+        if watched is None or watched.timer is None or watched.timer.cancelled():
+            return
+        soon = self._dice.random() * watched.rules.interval / 1e6
+        if watched.timer.when() > self._loop.time() + soon:
+            watched.timer.cancel()
+            self._after(watched, whose, soon)
 
     def close(self) -> None:
         """Check nothing more."""
@@ -144,16 +163,18 @@ class HealthChecks:
         if record is not None and answer is not None and self._is_current(watched, whose):
             await self._judge(watched, record, answer)
         if self._is_current(watched, whose):
-            self._after(watched, whose, self._pause(watched))
+            self._after(watched, whose, self._pause(watched, whose))
 
     def _is_current(self, watched: _Watched, whose: Instance) -> bool:
         """Whether it is still this run that is checked: it may have ended during a wait."""
         return self._watched.get(whose) is watched
 
-    def _pause(self, watched: _Watched) -> float:
+    def _pause(self, watched: _Watched, whose: Instance) -> float:
         """Seconds until the next check."""
         interval = watched.rules.interval / 1e6 * (1 + JITTER * self._dice.uniform(-1, 1))
-        return max(LEAST_S, interval / HASTE if watched.streak.is_out else interval)
+        if watched.streak.is_out:
+            return max(LEAST_S, interval / HASTE)
+        return max(LEAST_S, interval * LEISURE if self._is_idle(whose) else interval)
 
     async def _judge(self, watched: _Watched, record: InstanceRecord, answer: CheckResult) -> None:
         whose = record.place.whose

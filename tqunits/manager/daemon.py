@@ -23,6 +23,7 @@ from tqunits.light_dataclass import dataclass
 from tqunits.manager.announcements import SOCKET, Announcements
 from tqunits.manager.answering import ManagerAnswers
 from tqunits.manager.checks import HealthChecks
+from tqunits.manager.idle_watch import IdleWatch
 from tqunits.manager.metrics_endpoint import MetricsEndpoint
 from tqunits.manager.observer import Observer
 from tqunits.manager.readiness_file import ReadinessFile
@@ -80,9 +81,20 @@ class _Manager:
         observer = Observer(self._bus, self._setup.layout, self._registry, say=say)
         routers = Routers(self._setup.layout, self._proxies)
         readiness = ReadinessFile(Path(self._setup.layout.unready), self._registry, say=say)
-        checks = HealthChecks(self._registry, restart=self._restart, work=routers.work, is_held=self._is_held, say=say)
-        commands = ManagerAnswers(self._setup.control, self._registry, self._events, self._bus, self._journal)
+        idle = IdleWatch(routers.works)
+        checks = HealthChecks(
+            self._registry,
+            restart=self._restart,
+            work=routers.work,
+            is_held=self._is_held,
+            is_idle=idle.is_idle,
+            say=say,
+        )
+        commands = ManagerAnswers(
+            self._setup.control, self._registry, self._events, readiness, self._bus, self._journal
+        )
         observer.begin(lambda: self._on_placed(checks, readiness), readiness.out)
+        idle.start(checks.wake)
         await commands.server.start()
         metrics = self._metrics(routers)
         if metrics is not None:
@@ -91,6 +103,7 @@ class _Manager:
         self._sign_of_life()
         await self._stop.wait()
         self._setup.notifier.stopping("ending; workers and routers run on")
+        idle.close()
         checks.close()
         observer.close()
         commands.close()

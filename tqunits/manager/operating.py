@@ -4,9 +4,9 @@ systemd is asked with the mode `replace` and no other, for whole names of servic
 workers, so an operator can neither cancel the jobs of others nor block them. The jobs go on
 whether somebody waits for them or not.
 
-What a stop by root marks for the routers (host/traffic_file.py), so that no request waits for a
-stopped worker, is not marked here: the manager may not write root's file. Requests wait as after
-`systemctl stop`, up to `timeouts.start`.
+A stop is written down for the routers before it begins (readiness_file.py), so that no request
+waits for a stopped worker; it is taken back for what was not stopped. A stop by root stands in
+root's own file (host/traffic_file.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tqunits.control import job_results
 from tqunits.control.protocol import Body, Problem
 from tqunits.errors import NotPermitted, TqunitsError
 from tqunits.host import pauses
-from tqunits.lifecycle.outcome import JobResult
+from tqunits.lifecycle.outcome import STOPS, JobResult
+from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.model import Instance
 from tqunits.system.async_jobs import AsyncJobs
 from tqunits.system.bus import Bus
@@ -29,20 +30,33 @@ _PAUSE_US: Final = 5_000_000
 """For the end of a pause after a failed start, which takes no time."""
 
 
-async def operate(bus: Bus, method: str, instances: Sequence[Instance], wait_us: int) -> Body:
+async def operate(bus: Bus, readiness: ReadinessFile, method: str, instances: Sequence[Instance], wait_us: int) -> Body:
     """Queue a job for each instance, and wait so long for all of them. Raises Problem."""
-    units = [name.service(whose) for whose in instances]
+    stops = method == "StopUnit"
+    (readiness.stop if stops else readiness.wanted)(instances)
+    try:
+        results = await _run(bus, method, [name.service(whose) for whose in instances], wait_us)
+    except Problem:
+        readiness.wanted(instances)
+        raise
+    if stops:
+        failed = {result.unit for result in results if result.result not in STOPS}
+        readiness.wanted(whose for whose in instances if name.service(whose) in failed)
+    return job_results.body(results if wait_us else map(_queued, results))
+
+
+async def _run(bus: Bus, method: str, units: Sequence[str], wait_us: int) -> Sequence[JobResult]:
+    """What came of the jobs. Raises Problem."""
     try:
         async with AsyncJobs(bus) as jobs:
             if method != "StopUnit":
                 await jobs.stop(pauses.cleared(bus, units), timeout_us=_PAUSE_US)
-            results = await jobs.run(method, units, timeout_us=wait_us)
+            return await jobs.run(method, units, timeout_us=wait_us)
     except NotPermitted:
         text = "polkit lets the manager start and stop nothing: 'tqunits doctor' tells why"
         raise Problem(503, text) from None
     except TqunitsError as error:
         raise Problem(503, str(error)) from None
-    return job_results.body(results if wait_us else map(_queued, results))
 
 
 def _queued(result: JobResult) -> JobResult:

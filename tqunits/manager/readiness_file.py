@@ -1,5 +1,5 @@
-"""Writes the file of the instances that get no traffic because their health checks fail
-(routing/unready.py), each time that the registry says that they are others.
+"""Writes the file of the instances that get no traffic, because their health checks fail or an
+operator has stopped them (routing/unready.py), each time that they are others.
 
 The routers read it within a millisecond. It stays while systemd restarts the manager, so that an
 instance that hangs is not let in again by a crash of the manager; it goes with a stop of the
@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.lifecycle.readiness import unready
 from tqunits.lifecycle.state import Event, State
-from tqunits.manager.record import Change
+from tqunits.manager.record import Change, InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.model import Instance
-from tqunits.routing.unready import MAX_UNREADY, NOBODY, parse_unready, unready_text
+from tqunits.routing.unready import MAX_UNREADY, NOBODY, Times, Unready, parse_unready, unready_text
 from tqunits.system import files
 from tqunits.units import name
 
@@ -35,27 +35,42 @@ class ReadinessFile:
         self._registry = registry
         self._say = say
         self._loop = asyncio.get_running_loop()
-        self._out = recalled(place)
+        self._text, found = recalled(place)
+        self._out = _by_instance(found.failing)
+        self._stopped = _by_instance(found.stopped)
         self._is_due = False
         registry.subscribe(self._on_change)
 
     @property
     def out(self) -> Mapping[Instance, int]:
-        """The instances that are out of the traffic, and since when (µs since 1970). Before the
-        first `write` those that an earlier manager has taken out."""
+        """The instances that fail, and since when they are out of the traffic (µs since 1970).
+        Before the first `write` those that an earlier manager has taken out."""
         return self._out
 
+    def stop(self, instances: Iterable[Instance]) -> None:
+        """An operator stops these: no request is to wait for them."""
+        self._stopped = {**self._stopped, **dict.fromkeys(instances, _now())}
+        self.write()
+
+    def wanted(self, instances: Iterable[Instance]) -> None:
+        """These are started or run on: requests wait for them."""
+        names = frozenset(instances)
+        self._stopped = {whose: since for whose, since in self._stopped.items() if whose not in names}
+        self.write()
+
     def write(self) -> None:
-        """Write the file, if other instances are out than stand in it."""
+        """Write the file, if something else stands in it."""
         self._is_due = False
         records = self._registry.records
         failing = (w for w, r in records.items() if r.state is State.UNHEALTHY and r.seen.event is Event.READY)
         wanted = unready({whose: record.state for whose, record in records.items()}, frozenset(failing))
-        if wanted == self._out.keys():
-            return
-        now = time.time_ns() // 1000
+        now = _now()
         self._out = {whose: self._out.get(whose, now) for whose in wanted}
-        text = unready_text({str(whose): since for whose, since in self._out.items()})
+        self._stopped = {w: t for w, t in self._stopped.items() if w in records and not _began_since(records[w], t)}
+        text = unready_text(Unready(_by_name(self._out), _by_name(self._stopped)))
+        if text == self._text:
+            return
+        self._text = text
         try:
             files.write_atomically(self._place, text, _MODE)
         except OSError as error:
@@ -68,10 +83,28 @@ class ReadinessFile:
             self._loop.call_soon(self.write)
 
 
-def recalled(place: Path) -> Mapping[Instance, int]:
-    """What an earlier manager has left; empty for a file that is not there or does not read."""
+def recalled(place: Path) -> tuple[str, Unready]:
+    """What an earlier manager has left: as a text, and read; nobody for a file that is not there or
+    does not read."""
     try:
-        found = parse_unready(files.read_regular(place, MAX_UNREADY))
-    except (OSError, TqunitsError):
-        found = NOBODY
-    return {whose: since for text, since in found.items() if (whose := name.instance(text))}
+        data = files.read_regular(place, MAX_UNREADY)
+        return data.decode(), parse_unready(data)
+    except (OSError, ValueError, TqunitsError):
+        return unready_text(NOBODY), NOBODY
+
+
+def _began_since(record: InstanceRecord, since: int) -> bool:
+    """Whether the instance was started after that."""
+    return record.state is State.STARTING or (record.seen.started or 0) >= since
+
+
+def _by_instance(times: Times) -> Mapping[Instance, int]:
+    return {whose: since for text, since in times.items() if (whose := name.instance(text))}
+
+
+def _by_name(times: Mapping[Instance, int]) -> Times:
+    return {str(whose): since for whose, since in times.items()}
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -39,10 +39,18 @@ class Routers:
 
     async def work(self, whose: Instance) -> Work | None:
         """What an instance does for all processes together; None when none of them says."""
+        return (await self.works() or {}).get(whose)
+
+    async def works(self) -> Mapping[Instance, Work] | None:
+        """What each instance does for all processes together; None when none of them says."""
         answers = await asyncio.gather(*(self._status(unit) for unit in self._running()))
-        found = [protocol.work(each, whose) for each in answers if each is not None]
-        known = [each for each in found if each is not None]
-        return Work(sum(each.answers for each in known), sum(each.in_flight for each in known)) if known else None
+        known = [each for each in map(protocol.works, filter(None, answers)) if each is not None]
+        together: dict[Instance, Work] = {}
+        for works in known:
+            for whose, work in works.items():
+                before = together.get(whose, Work(0, 0))
+                together[whose] = Work(before.answers + work.answers, before.in_flight + work.in_flight)
+        return together if known else None
 
     async def expositions(self, take: Take) -> Mapping[str, bool]:
         """Hand the text of each process that runs to `take`, as it comes. Gives whether it was

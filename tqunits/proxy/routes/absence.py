@@ -1,16 +1,17 @@
 """Workers and instances that get no traffic: an administrator has stopped them or ordered it, the
 manager has found that their health checks fail, or they do not start.
 
-A worker that restarts or has crashed is back soon, so its requests wait. A worker that was stopped
-with `tqunits stop` is in the traffic file (routing/traffic.py). A worker without its file `serving`
+A worker that restarts or has crashed is back soon, so its requests wait. A worker that root has
+stopped with `tqunits stop` is in the traffic file (routing/traffic.py), one that its operator has
+stopped in the manager's (routing/unready.py). A worker without its file `serving`
 for longer than a start may take is down, whatever the reason. Requests for stopped or down workers
 get 503 at once, until the workers serve again.
 
 An order (pause, drain, maintenance) is in the traffic file too. It takes effect when it appears and
 ends when it disappears, so that requests at the control socket in between hold as well.
 
-Which instances fail their health checks stands in a file of the manager's (routing/unready.py). It
-never names all instances of a worker that could take a request.
+Which instances fail their health checks stands in the manager's file too. It never names all
+instances of a worker that could take a request.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class Absence:
 
     def is_out(self, instance: Instance) -> bool:
         """Whether this instance gets no traffic although it serves."""
-        unready_since = self._unready.get(str(instance), 0)
+        unready_since = self._unready.failing.get(str(instance), 0)
         return self.is_drained(instance) or unready_since > self._started.get(instance, 0)
 
     def read(self) -> bool:
@@ -125,6 +126,7 @@ class Absence:
         since = self._since.get(instance)
         if since is None:
             return None
-        if self._traffic.stopped.get(str(instance), 0) > self._started.get(instance, 0):
+        name, started = str(instance), self._started.get(instance, 0)
+        if max(self._traffic.stopped.get(name, 0), self._unready.stopped.get(name, 0)) > started:
             return STOPPED
         return DOWN if 0 < worker.start_s < self._now() - since else None
