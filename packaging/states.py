@@ -1,16 +1,18 @@
 """The states of an instance as pages show them, from the table in tqunits/lifecycle/state.py: for
-tqunits-contract(7) and for docs/lifecycle.md."""
+tqunits-contract(7) and, with the environment, for docs/lifecycle.md."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
+from markdown_table import table
 from roff import bold, item, line, sentence
 
 from tqunits.lifecycle.state import TABLE, Detail, Event, State
+from tqunits.units.environment import CONTRACT, FOLDERS
 
 _MEMBER = re.compile(r'^    [A-Z_]+ = "(.*)"  # (.*)$', re.MULTILINE)
 
@@ -43,15 +45,16 @@ def _ways(state: State) -> Iterator[str]:
             yield f"{', '.join(events)} -> {after}"
 
 
+def environment() -> str:
+    """The variables that each instance has, as tables of a Markdown page."""
+    told = ((f"`{variable}`", what) for variable, what in (*CONTRACT.items(), *FOLDERS.items()))
+    return table(("variable", "what it is"), told)
+
+
 def markdown() -> str:
     """The states, the details, the events, and which event leads from where to where, as tables of
     a Markdown page."""
     named = (("state", State), ("detail", Detail), ("event", Event))
-    lists = (_table((what, "what it means"), meanings(kind).items()) for what, kind in named)
+    lists = (table((what, "what it means"), meanings(kind).items()) for what, kind in named)
     ways = ((event, *(TABLE[state][event] for state in State)) for event in Event)
-    return "\n".join((*lists, _table(("", *State), ways)))
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = tuple(head)
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *rows))
+    return "\n".join((*lists, table(("", *State), ways)))

@@ -74,10 +74,11 @@ def test_the_rules_for_alerts_are_yaml() -> None:
     assert texts[1].count("- alert: ") == texts[1].count("expr: ") == 3
 
 
-def test_the_tables_of_states_are_those_of_the_program() -> None:
+def test_the_tables_of_the_lifecycle_are_those_of_the_program() -> None:
     prose, mark, tables = LIFECYCLE.read_text(encoding="utf-8").partition(TABLES)
     assert mark
+    made = f"\n{states.environment()}\n{states.markdown()}"
     if os.environ.get("TQUNITS_UPDATE_GOLDEN"):
-        tables = f"\n{states.markdown()}"
+        tables = made
         LIFECYCLE.write_text(f"{prose}{mark}{tables}", encoding="utf-8")
-    assert tables == f"\n{states.markdown()}", "run this test again with TQUNITS_UPDATE_GOLDEN=1"
+    assert tables == made, "run this test again with TQUNITS_UPDATE_GOLDEN=1"

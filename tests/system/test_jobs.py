@@ -20,9 +20,11 @@ from machine import Machine
 from tqunits.cli.main import VERBS
 from tqunits.system import process
 from tqunits.system.jobs import Pending, Wish
+from tqunits.system.ramp import abreast
 
 PYTHON = "/opt/tqunits/.venv/bin/python"
 DRIVER = [PYTHON, "/opt/tqunits/tests/system/loop_driver.py"]
+BUS_DRIVER = [PYTHON, "/opt/tqunits/tests/system/bus_driver.py"]
 UNITS = "/run/systemd/system"
 FIFO = "/run/jobs-fifo"
 
@@ -115,6 +117,42 @@ def test_signals_are_heard_again_after_a_restart_of_the_bus(host: Machine) -> No
         answer, complaint = driver.communicate("\n", timeout=30)
     assert answer, complaint
     assert json.loads(answer) == [True, ["done", "done"]]
+
+
+@pytest.fixture
+def crowd(host: Machine) -> Iterator[tuple[str, ...]]:
+    """Services whose starts go on until somebody opens the FIFO."""
+    template = f"{UNITS}/jobs-crowd@.service"
+    waits = f"ExecStartPost=/bin/sh -c ': < {FIFO}'"
+    host.write(template, f"[Service]\nType=exec\nExecStart=/bin/sleep infinity\n{waits}\n")
+    host.systemctl("daemon-reload")
+    yield tuple(f"jobs-crowd@{number}.service" for number in range(40))
+    host.systemctl("kill", "--signal=SIGKILL", "jobs-crowd@*.service", check=False)
+    host.systemctl("stop", "jobs-crowd@*.service")
+    host.systemctl("reset-failed", "jobs-crowd@*.service", check=False)
+    host.remove(template)
+
+
+def queued(host: Machine) -> int:
+    return host.run(["systemctl", "list-jobs", "--no-legend"]).stdout.count("jobs-crowd@")
+
+
+def test_a_crowd_starts_a_number_at_a_time_and_goes_on_without_who_has_asked(
+    host: Machine, crowd: tuple[str, ...]
+) -> None:
+    order = {"method": "start", "arguments": [crowd], "options": {"timeout_us": 600_000_000}}
+    seen: list[int] = []
+    with host.start(["timeout", "--signal=INT", "8", *BUS_DRIVER], stdin=PIPE) as driver:
+        assert driver.stdin is not None
+        driver.stdin.write(json.dumps(order))
+        driver.stdin.close()
+        host.wait_until(lambda: (seen.append(queued(host)), seen[-1] == len(crowd))[1], timeout=30)
+        driver.wait(timeout=30)
+    assert abreast() in seen, "as many as are started at once"
+    assert 2 * abreast() in seen, "and as many more, when these took too long"
+    opened = f"timeout 1 sh -c ': > {FIFO}'"
+    host.run(["sh", "-c", f"while systemctl list-jobs --no-legend | grep -q jobs-crowd@; do {opened}; done"])
+    assert {host.show(each, "ActiveState") for each in crowd} == {"active"}
 
 
 def test_the_command_line_loads_no_event_loop() -> None:

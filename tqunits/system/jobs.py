@@ -1,5 +1,6 @@
-"""Jobs of systemd: all are queued at once, and then waited for together. `Jobs` is an iterator;
-AsyncJobs (async_jobs.py) has coroutines; both use the same table of pending jobs.
+"""Jobs of systemd: they are queued and waited for together; starts and restarts a number at a time
+(ramp.py). `Jobs` is an iterator; AsyncJobs (async_jobs.py) has coroutines, for the few instances of
+a worker; both use the same table of pending jobs.
 
 StartUnit only queues a job, and its JobRemoved may be sent before StartUnit's reply arrives: so we
 subscribe to the signals first and process them last. A signal can be lost (the bus restarts,
@@ -18,10 +19,13 @@ from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY
 from tqunits.system.bus import Bus
 from tqunits.system.dbus import NotLoaded, Refused
+from tqunits.system.ramp import Ramp, abreast
 from tqunits.system.signals import Signals
 
 OnWait = Callable[[Sequence[str]], None]
 """Called once a second with the units that are still waited for, unless a result has just come."""
+
+_STARTS = frozenset({"StartUnit", "RestartUnit"})
 
 TICK_S = 1.0
 """How often the list of jobs is read while no signal comes."""
@@ -45,6 +49,10 @@ class Pending:
 
     def __bool__(self) -> bool:
         return bool(self._wishes)
+
+    def __contains__(self, wish: object) -> bool:
+        """Whether the job of this request is pending."""
+        return any(wish in wishes for wishes in self._wishes.values())
 
     def units(self) -> tuple[str, ...]:
         """The units that are waited for."""
@@ -85,8 +93,7 @@ class Jobs:
         self._bus = bus
 
     def start(self, units: Sequence[str], *, timeout_us: int, block: bool = True) -> tuple[JobResult, ...]:
-        """Start units: all jobs are queued first, then waited for together, at most `timeout_us`
-        (or INFINITY).
+        """Start units, and wait for all of them together, at most `timeout_us` (or INFINITY).
 
         The failure of one unit is a result. Only errors that concern all units are raised
         (NotPermitted, TqunitsError).
@@ -112,40 +119,39 @@ class Jobs:
             return
         deadline = None if timeout_us >= INFINITY else time.monotonic() + timeout_us / 1e6
         with Signals(user_mode=self._bus.user_mode) as signals:
-            wait = _Wait(self._bus, signals)
-            yield from wait.refused(wishes_of(method, units))
-            yield from wait.results(deadline, on_wait)
-            yield from wait.waiting()
+            yield from _Wait(self._bus, signals, wishes_of(method, units)).results(deadline, on_wait)
 
 
 class _Wait:
     """One wait of the command line. It subscribes to the signals before anything is queued."""
 
-    def __init__(self, bus: Bus, signals: Signals) -> None:
+    def __init__(self, bus: Bus, signals: Signals, wishes: Sequence[Wish]) -> None:
         self._bus = bus
         self._signals = signals
+        are_starts = all(wish.method in _STARTS for wish in wishes)
+        self._ramp = Ramp(wishes, abreast=abreast() if are_starts else len(wishes))
         self._pending = Pending()
         self._ended: list[tuple[Wish, str]] = []
         signals.on_job_removed(self._removed)
 
-    def refused(self, wishes: Iterable[Wish]) -> Iterator[JobResult]:
-        """Queue the jobs; the results of those that systemd refuses."""
-        for wish in wishes:
-            path = queued_as(self._bus, wish)
-            if isinstance(path, str):
-                self._pending.add(path, wish)
-            else:
-                yield path
-
-    def waiting(self) -> Iterator[JobResult]:
-        """Results for the jobs that were not waited for to the end."""
+    def results(self, deadline: float | None, on_wait: OnWait | None) -> Iterator[JobResult]:
+        """Queue the jobs, and give their results as they come, until no job is pending or the
+        deadline is over: what has no result then is still waiting. Who is interrupted waits no
+        more, but all jobs go on."""
+        try:
+            yield from self._until(deadline, on_wait)
+        except (KeyboardInterrupt, GeneratorExit):
+            tuple(self._queue(self._ramp.rest()))
+            raise
+        yield from self._queue(self._ramp.rest())
         yield from (JobResult(unit=unit, result="waiting") for unit in self._pending.units())
 
-    def results(self, deadline: float | None, on_wait: OnWait | None) -> Iterator[JobResult]:
-        """Results as they come, until no job is pending or the deadline is over. The rest is still
-        waiting."""
-        self._signals.process()
-        while self._pending or self._ended:
+    def _until(self, deadline: float | None, on_wait: OnWait | None) -> Iterator[JobResult]:
+        while True:
+            yield from self._queue(self._ramp.due(time.monotonic(), self._pending.__contains__))
+            self._signals.process()
+            if not (self._pending or self._ended or self._ramp):
+                return
             now = time.monotonic()
             self._listen(now + TICK_S if deadline is None else min(now + TICK_S, deadline))
             if self._ended:
@@ -156,7 +162,16 @@ class _Wait:
             for path in self._pending.lost(self._bus.queued()):
                 yield from (guessed(self._bus, wish) for wish in self._pending.take(path))
             if on_wait:
-                on_wait(self._pending.units())
+                on_wait((*self._pending.units(), *(wish.unit for wish in self._ramp.wanted)))
+
+    def _queue(self, wishes: Iterable[Wish]) -> Iterator[JobResult]:
+        """Queue the jobs; the results of those that systemd refuses."""
+        for wish in wishes:
+            path = queued_as(self._bus, wish)
+            if isinstance(path, str):
+                self._pending.add(path, wish)
+            else:
+                yield path
 
     def _removed(self, path: str, result: str) -> None:
         self._ended += ((wish, result) for wish in self._pending.take(path))
