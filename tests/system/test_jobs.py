@@ -137,6 +137,12 @@ def queued(host: Machine) -> int:
     return host.run(["systemctl", "list-jobs", "--no-legend"]).stdout.count("jobs-crowd@")
 
 
+def note(host: Machine, seen: list[int]) -> list[int]:
+    """Add how many are queued now."""
+    seen.append(queued(host))
+    return seen
+
+
 def test_a_crowd_starts_a_number_at_a_time_and_goes_on_without_who_has_asked(
     host: Machine, crowd: tuple[str, ...]
 ) -> None:
@@ -146,7 +152,7 @@ def test_a_crowd_starts_a_number_at_a_time_and_goes_on_without_who_has_asked(
         assert driver.stdin is not None
         driver.stdin.write(json.dumps(order))
         driver.stdin.close()
-        host.wait_until(lambda: (seen.append(queued(host)), seen[-1] == len(crowd))[1], timeout=30)
+        host.wait_until(lambda: len(crowd) in note(host, seen), timeout=30)
         driver.wait(timeout=30)
     assert abreast() in seen, "as many as are started at once"
     assert 2 * abreast() in seen, "and as many more, when these took too long"

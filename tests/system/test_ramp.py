@@ -26,6 +26,15 @@ def test_what_never_ends_holds_nobody_up_for_long() -> None:
     assert begun == [[0, 1], [], [2, 3], [4, 5]]
 
 
+def test_where_all_take_long_no_more_begin() -> None:
+    ramp, running = Ramp(range(6), abreast=2), {0, 1}
+    assert list(ramp.due(0.0, running.__contains__)) == [0, 1]
+    running = {1, 2}
+    assert list(ramp.due(4.0, running.__contains__)) == [2]
+    assert list(ramp.due(15.9, running.__contains__)) == []
+    assert list(ramp.due(16.0, running.__contains__)) == [3], "four times as long as the last one"
+
+
 @given(st.integers(0, 30), st.integers(1, 8), st.lists(st.tuples(st.floats(0, 4), st.integers(0, 2**30))))
 def test_each_has_one_turn_and_few_are_young(count: int, abreast: int, steps: list[tuple[float, int]]) -> None:
     ramp, now, ends, begun = Ramp(range(count), abreast=abreast), 0.0, set[int](), list[tuple[int, float]]()
