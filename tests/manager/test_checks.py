@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import resource
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,8 +19,8 @@ from units.cases import worker
 from tqunits.health import Health, HealthType
 from tqunits.lifecycle.liveness import Work
 from tqunits.lifecycle.state import Event, State
-from tqunits.manager import health_check
 from tqunits.manager.checks import HealthChecks
+from tqunits.manager.health_check import CheckResult, HealthCheck
 from tqunits.manager.record import Change, InstanceRecord, Place, Seen
 from tqunits.manager.registry import Registry
 from tqunits.model import Instance
@@ -63,6 +66,13 @@ async def listening(program: Program) -> AsyncIterator[str]:
     async with server:
         host, port = server.sockets[0].getsockname()[:2]
         yield f"{host}:{port}"
+
+
+async def outcome(address: str, rules: Health) -> CheckResult | None:
+    """What one check finds."""
+    found: asyncio.Future[CheckResult | None] = asyncio.get_running_loop().create_future()
+    HealthCheck(address, rules, found.set_result)
+    return await asyncio.wait_for(found, PATIENCE)
 
 
 @dataclass
@@ -297,7 +307,7 @@ async def test_what_has_no_checks_is_not_asked(rules: Health | None) -> None:
 )
 async def test_what_is_wrong_with_an_answer(answer: bytes, wrong: str) -> None:
     async with listening(Program(answer)) as address:
-        found = await health_check.check(address, RULES)
+        found = await outcome(address, RULES)
     assert found is not None
     assert found.wrong == wrong
 
@@ -307,7 +317,7 @@ async def test_a_connection_is_enough_for_tcp() -> None:
     server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()[:2]
-        found = await health_check.check(f"{host}:{port}", replace(RULES, type=HealthType.TCP))
+        found = await outcome(f"{host}:{port}", replace(RULES, type=HealthType.TCP))
     assert found is not None
     assert (found.wrong, program.requests) == ("", [])
 
@@ -316,10 +326,40 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
     program = Program()
     path = str(tmp_path / "s")
     async with await asyncio.start_unix_server(program.serve, path):
-        found = await health_check.check(path, replace(RULES, host="api.example"))
+        found = await outcome(path, replace(RULES, host="api.example"))
     assert found is not None
     assert found.wrong == ""
     assert b"\r\nHost: api.example\r\n" in program.requests[0]
+
+
+async def test_a_unix_socket_for_which_too_many_wait_is_tried_again(tmp_path: Path) -> None:
+    program, path = Program(), str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as other:
+        listener.bind(path)
+        listener.listen(0)
+        other.connect(path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as refused:
+            assert refused.connect_ex(path) == errno.EAGAIN
+        checks = asyncio.create_task(outcome(path, replace(RULES, timeout=20_000_000)))
+        await asyncio.sleep(0)  # it has begun
+        server = await asyncio.start_unix_server(program.serve, sock=listener.dup())
+        async with server:
+            found = await checks
+    assert found is not None
+    assert found.wrong == ""
+
+
+async def test_without_a_descriptor_there_is_no_result() -> None:
+    async with listening(Program()) as address:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with ExitStack() as held:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+            held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            with suppress(OSError):
+                while True:
+                    held.enter_context(socket.socket())
+            assert await outcome(address, RULES) is None
+        assert await outcome(address, RULES) is not None
 
 
 async def test_a_limit_that_this_process_missed_is_no_result() -> None:
@@ -327,7 +367,7 @@ async def test_a_limit_that_this_process_missed_is_no_result() -> None:
     loop = asyncio.get_running_loop()
     async with listening(Program(None)) as address:
         loop.call_later(0.1, time.sleep, 0.5)
-        assert await health_check.check(address, RULES) is None
+        assert await outcome(address, RULES) is None
 
 
 @pytest.mark.parametrize("text", ["trickled", "endless"])
@@ -345,7 +385,7 @@ async def test_an_answer_that_never_ends_is_bounded(text: str) -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()[:2]
-        found = await health_check.check(f"{host}:{port}", RULES)
+        found = await outcome(f"{host}:{port}", RULES)
     assert found is not None
     assert found.wrong in {"no answer within 0.2 s", f"not HTTP: {'x' * 200}"}
     assert found.elapsed < 5_000_000

@@ -21,6 +21,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import field
+from functools import partial
 from typing import Final
 
 from tqunits.health import Health
@@ -28,7 +29,7 @@ from tqunits.lifecycle.liveness import Budget, Restarts, Streak, Work, is_at_wor
 from tqunits.lifecycle.state import OF_CHECKS, Event, State
 from tqunits.light_dataclass import dataclass
 from tqunits.manager import health_check
-from tqunits.manager.health_check import CheckResult
+from tqunits.manager.health_check import CheckResult, HealthCheck
 from tqunits.manager.record import Change, Checked, InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.model import Instance
@@ -71,11 +72,14 @@ class _Watched:
     work: Work | None = None  # at the first failure in a row, or at its last answer since
     work_at: int = 0  # µs
     timer: asyncio.TimerHandle | None = None
-    task: asyncio.Task[None] | None = None
+    check: HealthCheck | None = None
+    task: asyncio.Task[None] | None = None  # what follows a bad one
 
     def end(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
+        if self.check is not None:
+            self.check.cancel()
         if self.task is not None:
             self.task.cancel()
 
@@ -155,13 +159,28 @@ class HealthChecks:
         watched.timer = self._loop.call_later(max(0.0, seconds), self._begin, watched, whose)
 
     def _begin(self, watched: _Watched, whose: Instance) -> None:
-        watched.task = self._loop.create_task(self._check(watched, whose))
-
-    async def _check(self, watched: _Watched, whose: Instance) -> None:
         record = self._registry.records.get(whose)
-        answer = await health_check.check(record.place.address, watched.rules) if record is not None else None
-        if record is not None and answer is not None and self._is_current(watched, whose):
-            await self._judge(watched, record, answer)
+        if record is not None:
+            watched.check = HealthCheck(record.place.address, watched.rules, partial(self._on_end, watched, whose))
+
+    def _on_end(self, watched: _Watched, whose: Instance, answer: CheckResult | None) -> None:
+        record = self._registry.records.get(whose)
+        if record is None or not self._is_current(watched, whose):
+            return
+        if answer is not None:
+            checked = self._judge(watched, record, answer)
+            if answer.wrong:
+                watched.task = self._loop.create_task(self._doubt(watched, record, checked))
+                return
+        self._after(watched, whose, self._pause(watched, whose))
+
+    async def _doubt(self, watched: _Watched, record: InstanceRecord, checked: Checked) -> None:
+        """After a bad check: note what the instance does for the routers, or restart it."""
+        whose = record.place.whose
+        if watched.streak.failures == 1:
+            watched.work, watched.work_at = await self._work(whose), checked.at
+        if watched.streak.is_dead(watched.rules):
+            await self._revive(watched, record, checked)
         if self._is_current(watched, whose):
             self._after(watched, whose, self._pause(watched, whose))
 
@@ -176,24 +195,23 @@ class HealthChecks:
             return max(LEAST_S, interval / HASTE)
         return max(LEAST_S, interval * LEISURE if self._is_idle(whose) else interval)
 
-    async def _judge(self, watched: _Watched, record: InstanceRecord, answer: CheckResult) -> None:
+    def _judge(self, watched: _Watched, record: InstanceRecord, answer: CheckResult) -> Checked:
+        """What this check says; the registry knows it then."""
         whose = record.place.whose
         is_well, is_held = not answer.wrong, self._is_held(whose)
         age = answer.at - (record.seen.started or 0)
         watched.streak, event = watched.streak.after(healthy=is_well, rules=watched.rules, age=age, is_held=is_held)
-        asked = health_check.asked(record.place.address, watched.rules)
-        wrong = HELD if is_well and is_held else answer.wrong
         checked = Checked(
-            at=answer.at, elapsed=answer.elapsed, asked=asked, wrong=wrong, failures=watched.streak.failures
+            at=answer.at,
+            elapsed=answer.elapsed,
+            asked=health_check.asked(record.place.address, watched.rules),
+            wrong=HELD if is_well and is_held else answer.wrong,
+            failures=watched.streak.failures,
         )
         self._registry.checked(whose, watched.invocation, checked, event)
-        if is_well:
-            self._restarts[whose] = self._known(whose).healthy(answer.at, watched.rules.interval)
-            return
-        if watched.streak.failures == 1:
-            watched.work, watched.work_at = await self._work(whose), answer.at
-        if watched.streak.is_dead(watched.rules):
-            await self._revive(watched, record, checked)
+        if is_well and whose in self._restarts:
+            self._restarts[whose] = self._restarts[whose].healthy(answer.at, watched.rules.interval)
+        return checked
 
     def _known(self, whose: Instance) -> Restarts:
         return self._restarts.get(whose, Restarts())

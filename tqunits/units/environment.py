@@ -98,12 +98,12 @@ def served_folder(worker: Worker) -> PurePosixPath | None:
 
 def serving_file(whose: Whose, runtime: PurePosixPath) -> str:
     """The path of the file `serving`, in the instance's own RuntimeDirectory=."""
-    return str(runtime / "workers" / str(whose) / SERVING)
+    return f"{runtime}/workers/{whose}/{SERVING}"
 
 
 def leaving_file(whose: Whose, runtime: PurePosixPath) -> str:
     """The path of the file `leaving`, which replaces `serving` before a stop (alone/leave.py)."""
-    return str(runtime / "workers" / str(whose) / LEAVING)
+    return f"{runtime}/workers/{whose}/{LEAVING}"
 
 
 def place(whose: Whose, runtime: PurePosixPath) -> Mapping[str, str]:
