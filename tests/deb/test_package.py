@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from install import transient
 from install.folder import ROOT
 
 from tqunits import __version__
@@ -38,6 +39,7 @@ systemctl list-unit-files --no-legend 'tq*' || true # there is none
 API = "tq-worker@api.service"
 SHOP = "tq-worker@shop.service"
 ROUTER = "tq-proxy@1.service"
+RULE = "/etc/polkit-1/rules.d/50-tqunits.rules"
 AWAITS = f"{API} still runs as it was"
 
 
@@ -62,7 +64,9 @@ def test_the_first_worker(container: Container, versions: Versions) -> None:
     assert host.running_workers() == set()
     assert without_any(host)
     container.run(["cp", "-r", "/usr/share/doc/tqunits/examples/index", "/srv/tqunits/workers/"])
+    assert transient.made(container) == []
     host.install()
+    assert transient.made(container) == []
     status, page = host.get("/")
     assert (status, "<html" in page) == (200, True)
     assert container.show("tq-worker@index.service", "MemoryMax") == str(64 << 20)
@@ -150,12 +154,14 @@ def test_what_is_removed_comes_back_and_what_is_purged_is_gone(
     host.apt("remove")
     stay = {"/etc/tqunits", "/etc/tqunits/tqunits.yaml", "/etc/tqunits/tqunits.yaml.d", "/srv/tqunits"}
     assert {path for path in ours(container) - before if not path.startswith("/var/")} == stay
+    assert transient.made(container) == []
     assert container.read("/var/lib/tqunits/workers/api/data") == "kept"
     host.apt_install(versions.old)
     container.wait_until(lambda: host.get("/api/health") == (200, "ok"))
     assert container.show(API, "Environment") == environment  # for example the port
     assert container.show(API, "UnitFileState") == "enabled"
     said = host.apt("purge")
+    assert transient.made(container) == [], "the manager's user is still there"
     assert "worker-api" in said
     assert "/srv/tqunits stays" in said
     others = {"/etc/tqunits", "/etc/tqunits/tqunits.yaml.d"}  # because it has a file of the administrator's
@@ -179,6 +185,7 @@ def test_a_dpkg_that_is_killed_in_an_upgrade_recovers(
     install = ["dpkg", "--install", host.lay_down(versions.new)]
     assert container.run(install, check=False, timeout=120).returncode != 0
     assert not container.exists(KILLED)
+    assert transient.made(container) == []
     configure = container.run(["dpkg", "--configure", "-a"], check=False, timeout=120, merge=True)
     assert (configure.returncode, "you should\n reinstall it" in configure.stdout) == CONFIGURED[moment.split()[0]]
     if not moment.startswith("postinst"):  # if a package is not unpacked whole, dpkg wants it again
@@ -188,3 +195,20 @@ def test_a_dpkg_that_is_killed_in_an_upgrade_recovers(
     assert host.get("/api/health") == (200, "ok")
     assert host.install() == f"restart {API}\n"  # the upgrade has announced it
     assert "nothing to do" in host.install()
+
+
+@pytest.mark.parametrize("moment", ["prerm start", "prerm end", "postrm start", "postrm end"])
+def test_a_dpkg_that_is_killed_in_a_removal_leaves_no_way_to_root(
+    container: Container, host: PackagedHost, versions: Versions, moment: str
+) -> None:
+    host.apt_install(versions.old)
+    host.worker("api")
+    host.install()
+    container.write(KILLED, moment)
+    assert container.run(["dpkg", "--remove", "tqunits"], check=False, timeout=120).returncode != 0
+    assert not container.exists(KILLED)
+    assert transient.made(container) == []
+    assert container.exists(RULE) == container.exists("/etc/systemd/system/tq-worker@.service")
+    container.run(["dpkg", "--remove", "tqunits"], timeout=120)
+    assert transient.made(container) == []
+    assert not container.exists(RULE)

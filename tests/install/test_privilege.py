@@ -10,11 +10,10 @@ from machine import rest, wake
 
 from tqunits.model import MANAGER_USER
 
+from . import transient
 from .conftest import Site
 
 RULE = "/etc/polkit-1/rules.d/50-tqunits.rules"
-CALL = ["busctl", "--system", "--timeout=20", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1"]
-MANAGER = "org.freedesktop.systemd1.Manager"
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def ruled(host: Site) -> Iterator[Site]:
     host.server("mode: production\ngrants: {alpha: {operators: [alice]}, beta: {operators: ['%ops']}}\n")
     host.install()
     yield host
-    host.machine.remove("/run/owned")
+    host.machine.remove(transient.OWNED)
 
 
 def asks(host: Site, user: str, *argv: str) -> bool:
@@ -35,7 +34,7 @@ def asks(host: Site, user: str, *argv: str) -> bool:
 
 
 def calls(host: Site, user: str, method: str, *arguments: str) -> bool:
-    return asks(host, user, *CALL, MANAGER, method, *arguments)
+    return asks(host, user, *transient.CALL, transient.MANAGER, method, *arguments)
 
 
 def systemctl(host: Site, user: str, *words: str) -> bool:
@@ -125,24 +124,10 @@ def knows_unit(host: Site) -> bool:
     return int(said.split()[-1].partition(".")[0]) >= 124
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [
-        *("tq-worker@evil.service", "tq-worker@x.timer", "tq-worker@alpha.service", "tq-build@x.service"),
-        *("tq-apply.service", "tq-apply@alpha.service", "tq-apply@evil.service", "tq-apply@x.timer", "evil.service"),
-    ],
-)
+@pytest.mark.parametrize("unit", transient.NAMES)
 def test_nobody_makes_a_unit_of_a_name_that_the_rule_allows(ruled: Site, unit: str) -> None:
     """StartTransientUnit with a command as root, as the main unit and as an auxiliary one."""
-    arguments = [unit, "replace", "2", "Description", "s", "x", *_exec(), "0"]
-    assert not calls(ruled, MANAGER_USER, "StartTransientUnit", "ssa(sv)a(sa(sv))", *arguments)
-    auxiliary = [unit, "replace", "1", "Description", "s", "x", "1", "tq-aux.service", "1", *_exec()]
-    assert not calls(ruled, MANAGER_USER, "StartTransientUnit", "ssa(sv)a(sa(sv))", *auxiliary)
-    assert not ruled.machine.exists("/run/owned")
-
-
-def _exec() -> list[str]:
-    return ["ExecStart", "a(sasb)", "1", "/bin/touch", "2", "/bin/touch", "/run/owned", "false"]
+    assert not transient.has_made(ruled.machine, unit)
 
 
 def test_an_operator_has_a_worker_and_no_other(ruled: Site, alice: str) -> None:

@@ -24,6 +24,7 @@ from tqunits.manager.health_check import CheckResult, HealthCheck
 from tqunits.manager.record import Change, InstanceRecord, Place, Seen
 from tqunits.manager.registry import Registry
 from tqunits.model import Instance
+from tqunits.system.short_waits import ShortWaits
 
 pytestmark = pytest.mark.loops("uvloop")
 
@@ -71,8 +72,12 @@ async def listening(program: Program) -> AsyncIterator[str]:
 async def outcome(address: str, rules: Health) -> CheckResult | None:
     """What one check finds."""
     found: asyncio.Future[CheckResult | None] = asyncio.get_running_loop().create_future()
-    HealthCheck(address, rules, found.set_result)
-    return await asyncio.wait_for(found, PATIENCE)
+    waits = ShortWaits()
+    HealthCheck(waits, address, rules, found.set_result)
+    try:
+        return await asyncio.wait_for(found, PATIENCE)
+    finally:
+        waits.close()
 
 
 @dataclass
@@ -349,17 +354,32 @@ async def test_a_unix_socket_for_which_too_many_wait_is_tried_again(tmp_path: Pa
     assert found.wrong == ""
 
 
+@pytest.mark.parametrize("type_", [HealthType.HTTP, HealthType.TCP])
+async def test_a_port_for_which_too_many_wait_does_not_answer(type_: HealthType) -> None:
+    """The kernel drops the SYN, so the connection is not there when the call returns."""
+    with socket.socket() as listener, ExitStack() as others:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            other = others.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+            other.connect_ex(listener.getsockname())
+        found = await outcome(f"127.0.0.1:{listener.getsockname()[1]}", replace(RULES, type=type_))
+    assert found is not None
+    assert found.wrong == "no answer within 0.2 s"
+
+
 async def test_without_a_descriptor_there_is_no_result() -> None:
-    async with listening(Program()) as address:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with ExitStack() as held:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
-            held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-            with suppress(OSError):
-                while True:
-                    held.enter_context(socket.socket())
-            assert await outcome(address, RULES) is None
-        assert await outcome(address, RULES) is not None
+    found: asyncio.Future[CheckResult | None] = asyncio.get_running_loop().create_future()
+    waits, (soft, hard) = ShortWaits(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as held:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        with suppress(OSError):
+            while True:
+                held.enter_context(socket.socket())
+        HealthCheck(waits, "127.0.0.1:9", RULES, found.set_result)
+        assert await asyncio.wait_for(found, PATIENCE) is None
+    waits.close()
 
 
 async def test_a_limit_that_this_process_missed_is_no_result() -> None:

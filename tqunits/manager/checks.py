@@ -33,6 +33,7 @@ from tqunits.manager.health_check import CheckResult, HealthCheck
 from tqunits.manager.record import Change, Checked, InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.model import Instance
+from tqunits.system.short_waits import ShortWaits
 
 JITTER: Final = 0.1
 """Of an interval, up or down."""
@@ -104,6 +105,7 @@ class HealthChecks:
         self._is_idle = is_idle
         self._say = say
         self._loop = asyncio.get_running_loop()
+        self._waits = ShortWaits()
         self._watched: dict[Instance, _Watched] = {}
         self._restarts: dict[Instance, Restarts] = {}
         self._budget = Budget()
@@ -135,6 +137,7 @@ class HealthChecks:
         for watched in self._watched.values():
             watched.end()
         self._watched.clear()
+        self._waits.close()
 
     def _on_change(self, change: Change) -> None:
         if change.event not in OF_CHECKS:
@@ -161,7 +164,9 @@ class HealthChecks:
     def _begin(self, watched: _Watched, whose: Instance) -> None:
         record = self._registry.records.get(whose)
         if record is not None:
-            watched.check = HealthCheck(record.place.address, watched.rules, partial(self._on_end, watched, whose))
+            watched.check = HealthCheck(
+                self._waits, record.place.address, watched.rules, partial(self._on_end, watched, whose)
+            )
 
     def _on_end(self, watched: _Watched, whose: Instance, answer: CheckResult | None) -> None:
         record = self._registry.records.get(whose)

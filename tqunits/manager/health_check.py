@@ -5,8 +5,8 @@ lifecycle/check_answer.py has the bytes. A check has no result (None) when it sa
 instance: this process may not use its socket, or the loop itself was held up for so long that the
 answer may be waiting (a call to systemd blocks it, manager/observer.py).
 
-A check is a plain socket and two callbacks. With a task, a time limit and a transport of the loop's
-for each it would cost a sixth more, and with 300 workers checks are most of what the manager does.
+A check is a plain socket and a callback. With a task and a transport of the loop's for each it
+would cost a third more, and with 300 workers checks are most of what the manager does.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from tqunits.health import Health, HealthType
 from tqunits.lifecycle import check_answer
 from tqunits.light_dataclass import dataclass
+from tqunits.system.short_waits import ShortWaits
 
 AGENT: Final = "tqunits-manager"
 
@@ -62,12 +63,16 @@ def asked(address: str, rules: Health) -> str:
 class HealthCheck:
     """A connection to the instance, a request, and as much of the answer as is needed."""
 
-    def __init__(self, address: str, rules: Health, on_end: Callable[[CheckResult | None], None]) -> None:
+    def __init__(
+        self, waits: ShortWaits, address: str, rules: Health, on_end: Callable[[CheckResult | None], None]
+    ) -> None:
         """Begin. `on_end` is called once, later, unless it is cancelled. Raises nothing."""
+        self._waits = waits
         self._address = address
         self._rules = rules
         self._on_end = on_end
         self._answer = b""
+        self._error = 0  # of the request
         self._loop = asyncio.get_running_loop()
         self._at, self._begun = time.time_ns() // 1000, self._loop.time()
         self._patience = min(rules.timeout / 1e6 or LONGEST_S, LONGEST_S)
@@ -85,8 +90,7 @@ class HealthCheck:
         if self._next is not None:
             self._next.cancel()
         if self._socket is not None:
-            self._loop.remove_reader(self._socket.fileno())
-            self._loop.remove_writer(self._socket.fileno())
+            self._waits.forget(self._socket.fileno())
             self._socket.close()
             self._socket = None
 
@@ -95,26 +99,34 @@ class HealthCheck:
             error = to.connect_ex(_place(self._address))
         except OSError:  # a path that is too long for a socket
             error = errno.EINVAL
-        if error == errno.EINPROGRESS:
-            self._loop.add_writer(to.fileno(), self._on_connected, to)
-        elif error == errno.EAGAIN:
+        if error == errno.EAGAIN:
             self._next = self._loop.call_later(AGAIN_S, self._connect, to)
+        elif error == errno.EINPROGRESS and self._rules.type is HealthType.HTTP:
+            self._ask(to)  # on one host there is a connection by now
+        elif error == errno.EINPROGRESS:
+            self._waits.write(to.fileno(), partial(self._on_writable, to))
         else:
-            self._ask(to, error)
+            self._next = self._loop.call_soon(self._on_connected, to, error)
 
-    def _on_connected(self, to: socket.socket) -> None:
-        self._loop.remove_writer(to.fileno())
-        self._ask(to, to.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    def _on_writable(self, to: socket.socket) -> None:
+        self._on_connected(to, to.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
-    def _ask(self, to: socket.socket, error: int) -> None:
-        """There is a connection, or none for this reason."""
+    def _on_connected(self, to: socket.socket, error: int) -> None:
         if error or self._rules.type is not HealthType.HTTP:
-            self._next = self._loop.call_soon(self._end, error)
-            return
+            self._end(error)
+        else:
+            self._ask(to)
+
+    def _ask(self, to: socket.socket) -> None:
         host = self._rules.host or check_answer.host_of(self._address)
-        with suppress(OSError):  # what it has sent before it closed is read, or the error once more
+        try:
             to.send(check_answer.request(self._rules.path, host, AGENT))
-        self._loop.add_reader(to.fileno(), self._on_answer, to)
+        except BlockingIOError:
+            self._waits.write(to.fileno(), partial(self._on_writable, to))
+            return
+        except OSError as error:  # what it has sent before it closed is read nevertheless
+            self._error = error.errno or errno.ECONNRESET
+        self._waits.read(to.fileno(), partial(self._on_answer, to))
 
     def _on_answer(self, to: socket.socket) -> None:
         try:
@@ -126,7 +138,7 @@ class HealthCheck:
             return
         self._answer += more
         if not more or check_answer.is_enough(self._answer, self._rules.status):
-            self._end(0)
+            self._end(self._error)
 
     def _on_limit(self) -> None:
         """No answer in time; it says nothing if this process was late itself."""
