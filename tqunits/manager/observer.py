@@ -4,7 +4,7 @@ knows.
 A signal only says that something has changed: what is true now is read, for all changed units
 together, in one call and a few properties of each. So signals that come in a burst, in another
 order, or twice do no harm; and as a signal may be lost (the bus is restarted), all units are looked
-at every LOOK_S seconds, which costs a call, and a property of each that runs.
+at every LOOK_S seconds, which costs a call, and a look at a link of each that runs.
 
 The signals are PropertiesChanged of units, those of other programs too, whose bodies are not even
 parsed; and Reloading, after which the installed files are read again.
@@ -28,6 +28,7 @@ from tqunits.lifecycle.state import Event
 from tqunits.manager.record import NOT_SEEN, Place, Seen
 from tqunits.manager.registry import Registry
 from tqunits.model import Instance
+from tqunits.system import invocations
 from tqunits.system.bus import Bus, UnitStatus
 from tqunits.system.dbus import integer, object_path
 from tqunits.system.signals import Signals
@@ -159,7 +160,7 @@ class Observer:
 
     def _look(self) -> None:
         """Nothing has to have been told: find the units that are not as the registry has them, by
-        one call and one property of each that runs."""
+        one call and a link of each that runs."""
         if self._descriptor >= 0:
             try:
                 self._changed.update(self._strayed())
@@ -173,8 +174,11 @@ class Observer:
         for whose, record in self._registry.records.items():
             unit, seen = name.service(whose), record.seen
             event = self._event(loaded.get(unit), unit, paused)
-            if event is not seen.event or (event is Event.READY and self._bus.invocation(unit) != seen.invocation):
+            if event is not seen.event or (event is Event.READY and self._invocation(unit) != seen.invocation):
                 yield whose
+
+    def _invocation(self, unit: str) -> str:
+        return ("" if self._bus.user_mode else invocations.exported(unit)) or self._bus.invocation(unit)
 
     def _place(self) -> None:
         """Read the installed files: a few milliseconds for a hundred workers."""
