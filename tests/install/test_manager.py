@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tqunits import __version__
 
 from .conftest import PROBE, ROOT, Site
 
+CHECKOUT = Path(__file__).parents[2]
 MANAGER = "tq-manager.service"
 SOCKET = "/run/tqunits/manager/control.sock"
 HASTY = "health: {interval: 1s, timeout: 500ms, failure_threshold: 2, success_threshold: 1, start_period: 0}\n"
@@ -38,6 +40,11 @@ sys.stdin.read()
 def instances(site: Site) -> dict[str, dict[str, Any]]:
     answer = site.machine.run(["curl", "-s", "-m", "10", "--unix-socket", SOCKET, "http://manager/instances"]).stdout
     return {each["name"]: each for each in json.loads(answer)["instances"]}
+
+
+def keys(value: object) -> object:
+    """The names in a JSON object, and in the objects in it."""
+    return {name: keys(each) for name, each in value.items()} if isinstance(value, dict) else None
 
 
 def states(site: Site) -> dict[str, str]:
@@ -293,3 +300,12 @@ def test_it_has_no_privilege(managed: Site) -> None:
     assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n" in status
     assert "CapEff:\t0000000000000000\n" in status
     assert "NoNewPrivs:\t1\n" in status
+
+
+def test_the_page_of_the_lifecycle_shows_what_is_told(managed: Site) -> None:
+    managed.worker("alpha", HASTY)
+    managed.install()
+    managed.machine.wait_until(lambda: instances(managed)["alpha"]["check"] is not None)
+    _, _, shown = (CHECKOUT / "docs/lifecycle.md").read_text(encoding="utf-8").partition("jq '.instances[0]'\n")
+    told = instances(managed)["alpha"]
+    assert keys(json.loads(shown.partition("```")[0])) == keys(told)

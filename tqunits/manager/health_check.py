@@ -74,7 +74,7 @@ class HealthCheck:
         self._answer = b""
         self._error = 0  # of the request
         self._loop = asyncio.get_running_loop()
-        self._at, self._begun = time.time_ns() // 1000, self._loop.time()
+        self._at, self._begun = time.time_ns() // 1000, time.monotonic()  # the loop's own clock counts ms
         self._patience = min(rules.timeout / 1e6 or LONGEST_S, LONGEST_S)
         self._limit = self._loop.call_later(self._patience, self._on_limit)
         self._next: asyncio.Handle | None = None
@@ -143,7 +143,7 @@ class HealthCheck:
     def _on_limit(self) -> None:
         """No answer in time; it says nothing if this process was late itself."""
         self.cancel()
-        is_late = self._loop.time() - self._begun > self._patience + LATE_S
+        is_late = time.monotonic() - self._begun > self._patience + LATE_S
         self._on_end(None if is_late else self._result(f"no answer within {self._patience:g} s"))
 
     def _end(self, error: int) -> None:
@@ -159,7 +159,7 @@ class HealthCheck:
             self._on_end(self._result(os.strerror(error).lower() if error else "closed without an answer"))
 
     def _result(self, wrong: str) -> CheckResult:
-        return CheckResult(self._at, round((self._loop.time() - self._begun) * 1e6), wrong)
+        return CheckResult(self._at, round((time.monotonic() - self._begun) * 1e6), wrong)
 
 
 def _socket(address: str) -> socket.socket | None:
