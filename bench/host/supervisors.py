@@ -2,7 +2,7 @@
 
     sudo .venv/bin/python -m bench.host supervisors [--processes N] [--crashes N] [--json]
 
-The worker is the same for all: the smallest server in Python. One supervisor runs at a time, and
+The worker is the same for all: a small server in Python. One supervisor runs at a time, and
 all of it is stopped before the next. pm2 and supervisord run in the machine as services that
 systemd-run(1) makes, in no sandbox; bench/rivals.py says where they come from, and has their
 settings. Given are of each, in this order:
@@ -18,7 +18,8 @@ settings. Given are of each, in this order:
   the fork until it answers (median of 20); and the overhead, which is the rest of the median.
 
 tqunits is measured without a delay (restart.delay: 0) and with its default, 1s. The others have
-none: restart_delay 0 of pm2 is its default, startsecs=0 of supervisord is not.
+none: restart_delay 0 of pm2 is its default, startsecs=0 of supervisord is not. supervisord looks
+once a second for what it has to start.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from machine import Machine, wake
 
 from bench.host.control import ROOT, YAML
 from bench.host.manager import MANAGER, cpu_s
-from bench.rivals import CACHE, VERSIONS, Program, fetch, pm2, supervisord
+from bench.rivals import CACHE, VERSIONS, Program, Setting, fetch, pm2, supervisord
 
 Row = dict[str, Any]
 CHECKOUT = Path(__file__).parents[2]
@@ -59,10 +60,7 @@ while True:
     connection.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n%b" % body)
     connection.close()
 """
-RIVALS: dict[str, Callable[[Sequence[Program], str, str], tuple[str, list[str]]]] = {
-    "supervisord": supervisord,
-    "pm2": pm2,
-}
+RIVALS: dict[str, Callable[[Sequence[Program], str, str], Setting]] = {"supervisord": supervisord, "pm2": pm2}
 COLUMNS = ("PSS MiB", "RSS MiB", "% of a core", "crash ms", "longest ms", "delay ms", "start ms", "overhead ms")
 
 
@@ -119,10 +117,10 @@ def rival(machine: Machine, name: str, programs: Sequence[Program], crashes: int
     """The row of another supervisor, which is stopped in the end."""
     say(f"{name}: {len(programs)} processes")
     folder, unit = f"/srv/bench/{name}", f"bench-{name}.service"
-    text, command = RIVALS[name](programs, folder, IN_MACHINE)
-    configuration = f"{folder}/apps.config.json" if name == "pm2" else f"{folder}/supervisord.conf"
-    machine.write(configuration, text)
-    machine.run(["systemd-run", "--quiet", f"--unit={unit}", *command, configuration], timeout=600)
+    setting = RIVALS[name](programs, folder, IN_MACHINE)
+    file = f"{folder}/{setting.file}"
+    machine.write(file, setting.text)
+    machine.run(["systemd-run", "--quiet", f"--unit={unit}", *setting.words, file], timeout=600)
     workers = settled(machine, programs)
     main = int(machine.show(unit, "MainPID"))
     of_it = machine.run(["pgrep", "--parent", str(main)], check=False).stdout.split()
@@ -151,11 +149,16 @@ def tqunits(machine: Machine, programs: Sequence[Program], crashes: int, start: 
 
 
 def install(machine: Machine, programs: Sequence[Program], more: str) -> None:
+    """Have them installed and started. So many starts at once take all CPUs, and a unit may exceed
+    its time: then once more."""
     machine.write(f"{ROOT}/config/tqunits.yaml", "mode: production\n")
     for program in programs:
         text = YAML.format(name=program.name, memory=64) + f"port: {program.port}\n{more}"
         machine.write(f"{program.folder}/config/worker.yaml", text)
-    machine.tqunits("-C", ROOT, "install", "--now", timeout=900)
+    first = machine.tqunits("-C", ROOT, "install", "--now", timeout=900, check=False)
+    if first.returncode:
+        say(f"tqunits: install has failed and is tried again: {first.stderr[-500:]}")
+        machine.tqunits("-C", ROOT, "install", "--now", timeout=900)
 
 
 def settled(machine: Machine, programs: Sequence[Program]) -> list[int]:
