@@ -15,7 +15,8 @@ settings. Given are of each, in this order:
 - crash to serving: a worker is killed (kill -9), and its port is asked until another process
   answers (bench/crashes.py), once each at so many workers; the median and the longest.
 - the delay that is set before a restart; what the worker's start takes without a supervisor, from
-  the fork until it answers (median of 20); and the overhead, which is the rest of the median.
+  the fork until it answers (median of 20, just before the crashes); and the overhead, which is the
+  rest of the median.
 
 tqunits is measured without a delay (restart.delay: 0) and with its default, 1s. The others have
 none: restart_delay 0 of pm2 is its default, startsecs=0 of supervisord is not. supervisord looks
@@ -100,10 +101,8 @@ def measure(machine: Machine, processes: int, crashes: int) -> list[Row]:
     wake(machine)
     machine.write(CLIENT, (CHECKOUT / "bench/crashes.py").read_bytes())
     programs = [lay_down(machine, number) for number in range(processes)]
-    by_hand = client(machine, "start", STARTS, FIRST_PORT, *programs[0].command, folder=programs[0].folder)
-    start = statistics.median(by_hand)
-    rows = [rival(machine, name, programs, crashes, start) for name in RIVALS]
-    return [*rows, *tqunits(machine, programs, crashes, start)]
+    rows = [rival(machine, name, programs, crashes) for name in RIVALS]
+    return [*rows, *tqunits(machine, programs, crashes)]
 
 
 def lay_down(machine: Machine, number: int) -> Program:
@@ -113,7 +112,7 @@ def lay_down(machine: Machine, number: int) -> Program:
     return Program(f"w{number:03}", folder, FIRST_PORT + number, ["python3", "-I", "-S", "src/main.py"])
 
 
-def rival(machine: Machine, name: str, programs: Sequence[Program], crashes: int, start: float) -> Row:
+def rival(machine: Machine, name: str, programs: Sequence[Program], crashes: int) -> Row:
     """The row of another supervisor, which is stopped in the end."""
     say(f"{name}: {len(programs)} processes")
     folder, unit = f"/srv/bench/{name}", f"bench-{name}.service"
@@ -125,12 +124,12 @@ def rival(machine: Machine, name: str, programs: Sequence[Program], crashes: int
     main = int(machine.show(unit, "MainPID"))
     of_it = machine.run(["pgrep", "--parent", str(main)], check=False).stdout.split()
     row = {"supervisor": name} | at_rest(machine, [main, *sorted({int(pid) for pid in of_it} - set(workers))])
-    row |= crashed(machine, programs[:crashes], delay=0, start=start)
+    row |= crashed(machine, programs[:crashes], delay=0)
     machine.systemctl("stop", unit)
     return row
 
 
-def tqunits(machine: Machine, programs: Sequence[Program], crashes: int, start: float) -> list[Row]:
+def tqunits(machine: Machine, programs: Sequence[Program], crashes: int) -> list[Row]:
     """Ours: systemd before and after, the manager, and crashes with no delay and with the default.
 
     Each worker crashes once, because the second pause in a row is longer."""
@@ -140,11 +139,11 @@ def tqunits(machine: Machine, programs: Sequence[Program], crashes: int, start: 
     settled(machine, programs)
     row = {"supervisor": "tqunits, no delay"} | at_rest(machine, [int(machine.show(MANAGER, "MainPID"))])
     after = {"supervisor": "systemd, with workers"} | at_rest(machine, [1])
-    row |= crashed(machine, programs[:crashes], delay=0, start=start)
+    row |= crashed(machine, programs[:crashes], delay=0)
     say("tqunits: the default delay")
     install(machine, programs, "")
     settled(machine, programs)
-    default = {"supervisor": "tqunits, default"} | crashed(machine, programs[-crashes:], delay=1000, start=start)
+    default = {"supervisor": "tqunits, default"} | crashed(machine, programs[-crashes:], delay=1000)
     return [row, default, after, before]
 
 
@@ -183,8 +182,10 @@ def memory(machine: Machine, pid: int, which: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(which)) / 1024
 
 
-def crashed(machine: Machine, programs: Sequence[Program], *, delay: float, start: float) -> Row:
-    """What crashes of these give, in ms."""
+def crashed(machine: Machine, programs: Sequence[Program], *, delay: float) -> Row:
+    """What crashes of these give, in ms, and starts of the same program just before."""
+    one = programs[0]
+    start = statistics.median(client(machine, "start", STARTS, FIRST_PORT - 1, *one.command, folder=one.folder))
     taken = client(machine, "crash", PAUSE, *(program.port for program in programs))
     middle = statistics.median(taken)
     return {
