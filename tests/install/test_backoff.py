@@ -132,13 +132,24 @@ def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site
     assert listed(site)["state"] == "stopped"
 
 
+def test_the_first_failure_waits_for_nothing_and_is_counted_all_the_same(site: Site) -> None:
+    site.worker("alpha", "restart: {delay: 50ms, backoff_max: 400ms}\n")
+    site.install()
+    assert not site.machine.exists("/run/tqunits/backoff/alpha"), "no start of what runs already is a failure"
+    kill(site)
+    assert site.machine.show(PAUSE, "ConditionResult") == "no"
+    kill(site)
+    assert site.machine.show(PAUSE, "ConditionResult") == "yes"
+    assert failures(site) == 2
+
+
 @pytest.mark.long
 def test_a_good_run_begins_a_new_row(site: Site) -> None:
     site.worker("alpha", "restart: {delay: 50ms, backoff_max: 400ms, period: 2s, max_restarts: 4}\n")
     site.install()
-    for number in (1, 2, 3):
+    for number in (0, 2, 3):
         kill(site)
-        assert failures(site) == number
+        assert failures(site) == number, "the first is noted only, and waits for nothing"
     wait(
         site,
         lambda: (

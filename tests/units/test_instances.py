@@ -75,11 +75,13 @@ def test_names_of_units_lead_back_to_it(whose: Instance) -> None:
         assert name.is_unit_name(unit)
     assert name.socket_of(name.service(whose)) == name.socket(whose)
     assert name.paused_by(name.backoff(whose)) == whose
+    assert name.after_failures_of(name.backoff(whose)) == name.after_failures_of(name.failure(whose)) == whose
+    assert name.paused_by(name.failure(whose)) is None
     assert name.named(name.service(whose)) == str(whose)
 
 
 def test_the_first_instance_is_the_worker() -> None:
-    makers = (name.service, name.socket, name.mount, name.backoff)
+    makers = (name.service, name.socket, name.mount, name.backoff, name.failure)
     assert [make(FIRST) for make in makers] == [make("api") for make in makers]
     assert name.service(FIRST) == "tq-worker@api.service"
 
@@ -156,6 +158,7 @@ def with_second(port: int = 9007) -> Observed:
             **host.files,
             **dict.fromkeys(paths, lies),
             name.drop_in(name.backoff(SECOND), SYSTEM_LAYOUT.units): pause,
+            name.drop_in(name.failure(SECOND), SYSTEM_LAYOUT.units): pause,
         },
         units={**host.units, unit: host.units[name.service(FIRST)]},
         file_states={**host.file_states, unit: "enabled"},
@@ -184,6 +187,7 @@ def test_all_of_a_worker_leaves_with_it() -> None:
         PurePosixPath("run-tqunits-workers-api.mount"),
         PurePosixPath("run-tqunits-workers-api:2.mount"),
         PurePosixPath("tq-backoff@api:2.service.d/10-tqunits.conf"),
+        PurePosixPath("tq-failure@api:2.service.d/10-tqunits.conf"),
     }
 
 

@@ -493,7 +493,7 @@ def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step
     instances = sorted(found | set(map(Instance, workers)))
     units = [u for whose in instances for u in (name.socket(whose), name.service(whose), name.mount(whose))]
     units += [u for worker in workers for u in (name.build(worker), name.fetch(worker))]
-    about = {*units, *map(name.backoff, instances)}  # a pause ends with its worker
+    about = {*units, *map(name.backoff, instances), *map(name.failure, instances)}  # what follows its failures
     ours = [p for p, f in observed.files.items() if name.unit_at(p) in about and unitfile.is_ours(f.content)]
     copies = [path for path in observed.copies if credentials.worker_of(path) in workers]
     return [*_take_down(observed, units, sorted(ours)), *_copy_removals(observed, copies)]

@@ -73,7 +73,7 @@ def rendered(sketch: Sketch, premises: Premises, names: Collection[str], *, syst
 
 def only(found: Collection[RenderedFile], workers: Collection[str]) -> tuple[RenderedFile, ...]:
     """The files of these workers' own, and of their pauses."""
-    whose = ((file, name.instance_of(file.unit) or name.paused_by(file.unit)) for file in found if file.unit)
+    whose = ((file, name.instance_of(file.unit) or name.after_failures_of(file.unit)) for file in found if file.unit)
     return tuple(file for file, instance in whose if instance is not None and instance.worker in workers)
 
 

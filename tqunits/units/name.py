@@ -41,6 +41,8 @@ IN_GROUPS = (PROXY_TEMPLATE, MANAGER)
 groups."""
 BACKOFF_TEMPLATE = "tq-backoff@.service"
 """The wait before a failed worker is started again."""
+FAILURE_TEMPLATE = "tq-failure@.service"
+"""The note that a worker has failed, without which nothing waits."""
 ACCESS_LOG = "tq-access"
 """The journal's namespace for the router's access log (systemd-journald.service(8), JOURNAL
 NAMESPACES)."""
@@ -104,9 +106,19 @@ def backoff(whose: Whose) -> str:
     return f"tq-backoff@{whose}.service"
 
 
+def failure(whose: Whose) -> str:
+    """The unit that notes a failure of the instance."""
+    return f"tq-failure@{whose}.service"
+
+
 def paused_by(unit: str) -> Instance | None:
     """The instance that a back-off unit belongs to; None for every other unit."""
     return instance(_behind_at(unit)) if template_of(unit) == BACKOFF_TEMPLATE else None
+
+
+def after_failures_of(unit: str) -> Instance | None:
+    """The instance after whose failures the unit runs; None for every other unit."""
+    return instance(_behind_at(unit)) if template_of(unit) in {BACKOFF_TEMPLATE, FAILURE_TEMPLATE} else None
 
 
 def mount(whose: Whose) -> str:

@@ -184,6 +184,7 @@ class _Rendering:
             name.CONTROL_TEMPLATE,
             *name.REPAIR_UNITS,
             name.BACKOFF_TEMPLATE,
+            name.FAILURE_TEMPLATE,
             *name.MANAGER_UNITS,
             *(() if self._target.user_mode else (name.BUILD_TEMPLATE,)),
             *watch,
@@ -220,7 +221,9 @@ class _Rendering:
         port = None if socket else self._ports[whose]
         yield self._drop_in(worker, whose, port, socket)
         if whose.number > 1:
-            yield self._added(worker, name.backoff(whose), _BACKOFF_DROP_IN, _further(worker, whose))
+            values = _further(worker, whose)
+            yield self._added(worker, name.backoff(whose), _BACKOFF_DROP_IN, {**values, "notes": False})
+            yield self._added(worker, name.failure(whose), _BACKOFF_DROP_IN, {**values, "notes": True})
         if worker.listen is Listen.FD and socket is not None:
             values = _socket_values(worker, whose, self._target, socket)
             yield self._unit(name.socket(whose), "tq-worker@.socket.j2", values)
