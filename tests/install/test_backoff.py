@@ -143,6 +143,15 @@ def test_the_first_failure_waits_for_nothing_and_is_counted_all_the_same(site: S
     assert failures(site) == 2
 
 
+def test_an_install_ends_although_two_fail_again_and_again(site: Site) -> None:
+    """The start of tq.target would wait until neither of them has a job."""
+    for name in ("alpha", "beta"):
+        site.worker(name, "restart: {delay: 50ms, backoff_max: 1d}\n", program="raise SystemExit(3)")
+    said = site.run("install", "--now", status=1, timeout=60)
+    assert "exited with status 3" in said
+    assert site.machine.show("tq.target", "ActiveState") == "active"
+
+
 @pytest.mark.long
 def test_a_good_run_begins_a_new_row(site: Site) -> None:
     site.worker("alpha", "restart: {delay: 50ms, backoff_max: 400ms, period: 2s, max_restarts: 4}\n")

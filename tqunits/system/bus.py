@@ -130,14 +130,14 @@ class Bus:
         """The command that ExecStart= executes in the end; empty when it has none."""
         return _command(self.property_of(unit, "Service", "ExecStart", _COMMANDS))
 
-    def queue(self, method: str, unit: str) -> str:
+    def queue(self, method: str, unit: str, mode: str = "replace") -> str:
         """Queue a job for a unit (StartUnit, StopUnit, ...), which replaces a contradicting one;
-        returns its object path.
+        returns its object path. `mode`: of org.freedesktop.systemd1(5), StartUnit().
 
         Raises NotLoaded and Refused when systemd accepts none.
         """
         verb = method.removesuffix("Unit").lower()
-        return str(self._call(method, string(unit), string("replace"), what=f"{verb} {unit}"))
+        return str(self._call(method, string(unit), string(mode), what=f"{verb} {unit}"))
 
     def queued(self) -> frozenset[str]:
         """The object paths of all jobs that systemd has now."""

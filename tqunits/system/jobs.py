@@ -192,9 +192,15 @@ def wishes_of(method: str, units: Sequence[str]) -> list[Wish]:
 
 
 def queued_as(bus: Bus, wish: Wish) -> str | JobResult:
-    """Queue a job; returns its object path, or a result at once when systemd refuses it."""
+    """Queue a job; returns its object path, or a result at once when systemd refuses it.
+
+    A target is started alone. Otherwise its start would start all that it wants at once, and would
+    wait until no unit that is ordered before it has a start job: for ever, if two of them fail
+    again and again.
+    """
+    is_alone = wish.method == "StartUnit" and wish.unit.endswith(".target")
     try:
-        return bus.queue(wish.method, wish.unit)
+        return bus.queue(wish.method, wish.unit, "ignore-dependencies" if is_alone else "replace")
     except Refused as refusal:
         is_done = wish.method == "StopUnit" and isinstance(refusal, NotLoaded)  # a unit that is not loaded does not run
         return JobResult(unit=wish.unit, result="done" if is_done else "refused", message=refusal.message)
