@@ -14,12 +14,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from units.cases import worker
 
 from tqunits.health import Health, HealthType
 from tqunits.lifecycle.liveness import Work
 from tqunits.lifecycle.state import Event, State
-from tqunits.manager.checks import HealthChecks
+from tqunits.manager.checks import TOGETHER_S, HealthChecks, begin_at
 from tqunits.manager.health_check import CheckResult, HealthCheck
 from tqunits.manager.record import Change, InstanceRecord, Place, Seen
 from tqunits.manager.registry import Registry
@@ -240,6 +242,15 @@ async def test_what_fails_while_it_is_idle_is_asked_more_often_all_the_same() ->
         host.is_idle = True
         record, reason = await host.restart()
         assert (record.place.whose, "3 checks failed in a row" in reason) == (API, True)
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e4))
+def test_checks_begin_together_and_never_late(now: float, seconds: float) -> None:
+    at = begin_at(now, seconds)
+    assert now <= at <= now + seconds
+    assert now + seconds - at <= TOGETHER_S
+    if seconds >= 10 * TOGETHER_S:
+        assert begin_at(at, 11 * TOGETHER_S) - at == pytest.approx(11 * TOGETHER_S, abs=TOGETHER_S * 1.01)
 
 
 async def test_who_failed_before_the_manager_started_is_unhealthy_until_a_check_passes() -> None:
