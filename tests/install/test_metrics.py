@@ -93,6 +93,7 @@ def test_everything_is_there_and_added_up(managed: Site) -> None:
         managed.get("/beta/nothing")
     managed.machine.systemctl("kill", "--signal=KILL", "tq-worker@beta")
     managed.machine.wait_until(lambda: value(samples(asked(managed)), **BETA_RESTARTS) == 1)
+    managed.machine.wait_until(lambda: managed.machine.show("tq-worker@beta", "ActiveState") == "active")
     managed.machine.systemctl("stop", "tq-worker@beta")
     managed.machine.wait_until(
         lambda: value(samples(asked(managed)), "tqunits_instance_state", **BETA, tqunits_instance_state="stopped") == 1

@@ -107,6 +107,26 @@ def test_from_nothing() -> None:
     assert made.steps[-1] == Start(("tq-worker@api.service", *router, *name.MANAGER_UNITS, "tq.target"))
 
 
+def starts(made: Plan) -> tuple[str, ...]:
+    return tuple(unit for step in made.steps if isinstance(step, Start) for unit in step.units)
+
+
+@pytest.mark.parametrize("options", [NOW, Options(now=True, routers_alone=True)], ids=["now", "unchanged"])
+def test_with_the_target_all_starts_that_is_enabled(options: Options) -> None:
+    """The target is down, and so is everything; `old` is not configured any more, or is refused."""
+    wanted = desired(configuration(worker("api"), worker("off", enabled=Enabled.FALSE)))
+    host = installed(wanted)
+    down = {unit: replace(found, state="inactive") for unit, found in host.units.items()}
+    states = {**host.file_states, "tq-worker@old.service": "enabled", "tq-worker@off.service": "enabled"}
+    begun = starts(make_plan(wanted, replace(host, units=down, file_states=states), options))
+    assert begun[:2] == ("tq-worker@old.service", "tq-worker@api.service")
+    assert begun[-1] == name.TARGET
+    up = {**down, name.TARGET: host.units[name.TARGET]}
+    begun = starts(make_plan(wanted, replace(host, units=up, file_states=states), options))
+    assert "tq-worker@old.service" not in begun, "somebody may have stopped it"
+    assert ("tq-worker@api.service" in begun) is not options.routers_alone
+
+
 def test_without_now_nothing_is_started() -> None:
     made = plan(configuration(worker("api")), NOTHING, Options())
     assert kinds(made.steps) == ["WriteFile", "CreateUsers", "Enable", "ReloadDaemon", "WriteFile"]

@@ -77,6 +77,9 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     outdated = turnover.outdated(running, desired, observed)
     stale = turnover.with_openings(_stale(running, writes, observed, outdated), running, observed)
     closing = turnover.closing(desired, observed)
+    to_start = (
+        _meant(running, options) if observed.is_up(name.TARGET) else _of_target(running, desired, observed, leaving)
+    )
     steps = [
         *_stopped(turnover.emptied(unit_writes, observed)),
         *writes,
@@ -89,7 +92,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *_admissions(observed),
         *(first_routes := _first_routes(desired, observed)),
         *(_router_restarts(running, stale, desired, writes, observed) if options.now else ()),
-        *(_starts(_meant(running, options), _meant(stale, options), writes, observed) if options.now else ()),
+        *(_starts(to_start, _meant(stale, options), writes, observed) if options.now else ()),
         *(() if first_routes else _new_routes(desired, observed, options)),
         *_departures(desired, observed, gone, options),
         *_spare_copies(desired, observed),
@@ -110,6 +113,17 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
 def _meant(units: Iterable[str], options: Options) -> tuple[str, ...]:
     """Those that may be started and restarted."""
     return tuple(u for u in units if not (options.routers_alone and name.worker_of(u)))
+
+
+def _of_target(
+    running: tuple[str, ...], desired: Desired, observed: Observed, leaving: Collection[str]
+) -> tuple[str, ...]:
+    """What is started with the target, as systemd would do it: all that is enabled, so the workers
+    too that are left as they are. The target itself is started alone (system/jobs.py)."""
+    enabled = (unit for unit, state in observed.file_states.items() if state == "enabled" and name.is_worker(unit))
+    spare = {*running, *desired.disabled}
+    others = sorted(unit for unit in enabled if unit not in spare and name.worker_of(unit) not in leaving)
+    return (*others, *running)
 
 
 def _pending(units: Iterable[str], options: Options) -> tuple[str, ...]:
@@ -306,8 +320,7 @@ def _enable(running: Iterable[str], observed: Observed) -> list[Step]:
 def _starts(
     running: tuple[str, ...], stale: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed
 ) -> Iterable[Step]:
-    """Everything that is down is started in one step, the target too: a later start of the target
-    would once more try what has just failed.
+    """Everything that is down is started in one step, the target too.
 
     A worker whose account loses its home stands still between stop and start, with all its
     instances. So these workers go one after the other, and no request waits until another worker is
