@@ -14,7 +14,7 @@ GATE_FAILS = "ExecStartPost=/bin/sh -c 'exit 1'"
 # It lives until the journal has its messages: in a container journald can not find out which unit a
 # dead process belonged to.
 CRASH = "Type=notify\nExecStart=\nExecStart=+/bin/sh -c 'echo the disk is on fire; journalctl --sync; exit 7'"
-LOOP = "Restart=always\nRestartSec=1s"  # as by default; what a restart has overwritten nobody can read
+LOOP = "Restart=always\nRestartSec=100ms"
 LATER = "Restart=always\nRestartSec=1h"
 TAKEN = CRASH.replace("the disk is on fire", "OSError: [Errno 98] Address already in use")
 NOT_THERE = "ExecStart=\nExecStart=/nowhere/program"

@@ -173,6 +173,14 @@ def test_what_is_removed_comes_back_and_what_is_purged_is_gone(
     assert {(rows[name][1][:1], rows[name][7]) for name in new} == {("!", "1")}
 
 
+def dies(container: Container, moment: str, words: list[str]) -> None:
+    """Run a dpkg that one of its scripts kills. It leaves nobody a way to root."""
+    container.write(KILLED, moment)
+    assert container.run(["dpkg", *words], check=False, timeout=120).returncode != 0
+    assert not container.exists(KILLED)
+    assert transient.made(container) == []
+
+
 @pytest.mark.parametrize("moment", [f"{script} {at}" for script in SCRIPTS for at in ("start", "end")])
 def test_a_dpkg_that_is_killed_in_an_upgrade_recovers(
     container: Container, host: PackagedHost, versions: Versions, moment: str
@@ -180,16 +188,12 @@ def test_a_dpkg_that_is_killed_in_an_upgrade_recovers(
     host.apt_install(versions.old)
     host.worker("api")
     host.install()
-    worker = host.pid(API)
-    container.write(KILLED, moment)
-    install = ["dpkg", "--install", host.lay_down(versions.new)]
-    assert container.run(install, check=False, timeout=120).returncode != 0
-    assert not container.exists(KILLED)
-    assert transient.made(container) == []
+    worker, install = host.pid(API), ["--install", host.lay_down(versions.new)]
+    dies(container, moment, install)
     configure = container.run(["dpkg", "--configure", "-a"], check=False, timeout=120, merge=True)
     assert (configure.returncode, "you should\n reinstall it" in configure.stdout) == CONFIGURED[moment.split()[0]]
     if not moment.startswith("postinst"):  # if a package is not unpacked whole, dpkg wants it again
-        container.run(install, timeout=120)
+        container.run(["dpkg", *install], timeout=120)
     assert "+later" in host.installed_version()
     assert host.pid(API) == worker
     assert host.get("/api/health") == (200, "ok")
@@ -204,10 +208,7 @@ def test_a_dpkg_that_is_killed_in_a_removal_leaves_no_way_to_root(
     host.apt_install(versions.old)
     host.worker("api")
     host.install()
-    container.write(KILLED, moment)
-    assert container.run(["dpkg", "--remove", "tqunits"], check=False, timeout=120).returncode != 0
-    assert not container.exists(KILLED)
-    assert transient.made(container) == []
+    dies(container, moment, ["--remove", "tqunits"])
     assert container.exists(RULE) == container.exists("/etc/systemd/system/tq-worker@.service")
     container.run(["dpkg", "--remove", "tqunits"], timeout=120)
     assert transient.made(container) == []

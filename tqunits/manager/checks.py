@@ -48,9 +48,8 @@ LEAST_S: Final = 0.25
 """The shortest time between two checks of an instance."""
 
 TOGETHER_S: Final = 0.2
-"""Checks that are due within so long begin together. Of 30 checks in a second one by one, each
-costs twice as much, because this process and the kernel have left the processor's caches each
-time."""
+"""Checks that are due within so long begin together. With 300 workers, one by one, they cost
+almost twice as much: 2.85 instead of 1.47 % of a core."""
 
 Restart = Callable[[InstanceRecord, str], bool]
 """Asks systemd to restart an instance, for a reason; False: it refuses."""

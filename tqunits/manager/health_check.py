@@ -5,8 +5,9 @@ lifecycle/check_answer.py has the bytes. A check has no result (None) when it sa
 instance: this process may not use its socket, or the loop itself was held up for so long that the
 answer may be waiting (a call to systemd blocks it, manager/observer.py).
 
-A check is a plain socket and a callback. With a task and a transport of the loop's for each it
-would cost a third more, and with 300 workers checks are most of what the manager does.
+A check is a plain socket and a callback: 570 µs of CPU, with the kernel's part. With a task and a
+transport of the loop's for each it was 725 (medians of three pairs of 1500 checks), and with 300
+workers checks are most of what the manager does.
 """
 
 from __future__ import annotations

@@ -77,14 +77,14 @@ class Bus:
         found = (_status(row) for row in rows(answer))
         return tuple(sorted(found, key=lambda unit: unit.name))
 
-    def properties(self, unit: str, interface: str) -> Mapping[str, object]:
-        """All properties of one interface ("Unit", "Service", "Socket"). systemd loads a unit that
-        is not loaded."""
+    def properties(self, unit: str, interface: str = "") -> Mapping[str, object]:
+        """All properties of one interface ("Unit", "Service", "Socket"), or of all, as they are at
+        one moment. systemd loads a unit that is not loaded."""
         body = self._calls.call(
             object_path(unit),
             b"org.freedesktop.DBus.Properties",
             b"GetAll",
-            [string(f"org.freedesktop.systemd1.{interface}")],
+            [string(f"org.freedesktop.systemd1.{interface}" if interface else "")],
             what=f"tell about {unit}",
         )
         return {str(key): value for key, value in mapping(body).items()}
@@ -102,8 +102,7 @@ class Bus:
 
     def invocation(self, unit: str) -> str:
         """The id of the unit's latest start, 32 hex digits; "" when it was never started."""
-        octets = self.property_of(unit, "Unit", "InvocationID", "ay")
-        return bytes(octets).hex() if isinstance(octets, tuple) else ""
+        return _hex(self.property_of(unit, "Unit", "InvocationID", "ay"))
 
     def gate_status(self, unit: str) -> int | None:
         """The exit status of the ExecStartPost= command that failed in its last start; None when
@@ -111,19 +110,21 @@ class Bus:
         return _gate_status(self.property_of(unit, "Service", "ExecStartPost", _COMMANDS))
 
     def failure(self, unit: str) -> Failure:
-        """How the unit's last start ended. Call it at once: the next automatic start overwrites
-        it."""
-        began = integer(self.property_of(unit, "Unit", "InactiveExitTimestampMonotonic", "t"))
+        """How the unit's last start ended. Call it at once: the next automatic start overwrites it.
+        All of it is read in one call, so no part of it is of another start."""
+        found = self.properties(unit)
         return Failure(
-            result=str(self.property_of(unit, "Service", "Result", "s")),
-            main_code=integer(self.property_of(unit, "Service", "ExecMainCode", "i")),
-            main_status=integer(self.property_of(unit, "Service", "ExecMainStatus", "i")),
-            gate_status=self.gate_status(unit),
-            program=next(iter(self.command(unit)), ""),
-            invocation=self.invocation(unit),
-            main_pid=integer(self.property_of(unit, "Service", "ExecMainPID", "u")),
-            main_exit_us=integer(self.property_of(unit, "Service", "ExecMainExitTimestamp", "t")),
-            was_active=integer(self.property_of(unit, "Unit", "ActiveEnterTimestampMonotonic", "t")) >= began > 0,
+            result=str(found["Result"]),
+            main_code=integer(found["ExecMainCode"]),
+            main_status=integer(found["ExecMainStatus"]),
+            gate_status=_gate_status(found["ExecStartPost"]),
+            program=next(iter(_command(found["ExecStart"])), ""),
+            invocation=_hex(found["InvocationID"]),
+            main_pid=integer(found["ExecMainPID"]),
+            main_exit_us=integer(found["ExecMainExitTimestamp"]),
+            was_active=integer(found["ActiveEnterTimestampMonotonic"])
+            >= integer(found["InactiveExitTimestampMonotonic"])
+            > 0,
         )
 
     def command(self, unit: str) -> tuple[str, ...]:
@@ -203,6 +204,10 @@ class Bus:
 def _status(row: object) -> UnitStatus:
     name, description, load, active, sub, _, _, _, job, *_ = (str(column) for column in rows(row))
     return UnitStatus(name=name, description=description, load=load, active=active, sub=sub, job=job)
+
+
+def _hex(octets: object) -> str:
+    return bytes(octets).hex() if isinstance(octets, tuple) else ""
 
 
 def _gate_status(commands: object) -> int | None:

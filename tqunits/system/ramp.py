@@ -2,7 +2,7 @@
 
 systemd begins all jobs that are queued. 300 starts at once on two processors hold each other up
 until each has used up its time limit, and then all begin anew: the starts of sandboxes wait for the
-same lock of the kernel's, and each reads the list of all mounts some fifty times. So only as many
+same lock of the kernel's, and each reads the list of all mounts dozens of times. So only as many
 are queued as the processors can start, and the next one when one of them has ended.
 
 A start that takes much longer than those before it is counted no more: workers that never answer
