@@ -358,6 +358,7 @@ async def test_a_unix_socket_for_which_too_many_wait_is_tried_again(tmp_path: Pa
             assert refused.connect_ex(path) == errno.EAGAIN
         checks = asyncio.create_task(outcome(path, replace(RULES, timeout=20_000_000)))
         await asyncio.sleep(0)  # it has begun
+        listener.accept()[0].close()  # the other one: there is room now
         server = await asyncio.start_unix_server(program.serve, sock=listener.dup())
         async with server:
             found = await checks
