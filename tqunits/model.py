@@ -376,8 +376,8 @@ class Worker:
 
     @property
     def instances(self) -> tuple[Instance, ...]:
-        """Its instances, as install writes them. At present a worker has the first one only."""
-        return instances_of(self.name, 1)
+        """Its instances, as install writes them."""
+        return instances_of(self.name, self.scaling.min_workers)
 
     @property
     def has_credentials(self) -> bool:

@@ -1,13 +1,10 @@
 """A worker with two instances: they share their data; everything in /run belongs to one instance.
-
-worker.yaml can not set this number yet. So the command in the machine is patched to give every
-worker two instances; all else is unchanged.
+`defaults` of tqunits.yaml give every worker two.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,29 +14,14 @@ from .conftest import PROBE, Site
 from .hammering import check, hammered, rude
 from .test_backoff import wait
 
-TOLD = """\
-import runpy, sys
-from tqunits import model
-model.Worker.instances = property(lambda worker: model.instances_of(worker.name, {count}))
-runpy.run_module("tqunits", run_name="__main__")
-"""
-PYTHON = "/opt/tqunits/.venv/bin/python"
+PAIRS = "mode: production\ndefaults: {scaling: {min_workers: 2}}\n"
 UNITS = {"alpha": "tq-worker@alpha.service", "alpha:2": "tq-worker@alpha:2.service"}
 STATE, CACHE = "/var/lib/tqunits/workers/alpha", "/var/cache/tqunits/workers/alpha"
 LINKS = {"alpha": f"{CACHE}/.begun", "alpha:2": f"{CACHE}/.begun-2"}
 
 
-@dataclass(frozen=True)
 class Several(Site):
-    """Each of its workers has so many instances."""
-
-    count: int = 2
-
-    def run(self, *arguments: str, status: int = 0, timeout: float = 90.0) -> str:
-        argv = [PYTHON, "-I", "-c", TOLD.format(count=self.count), *self.options, *arguments]
-        done = self.machine.run(argv, check=False, timeout=timeout)
-        assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
+    """Each of its workers has two instances."""
 
     def environment(self, instance: str) -> dict[str, str]:
         """What the program of this instance finds in its environment and folders."""
@@ -87,7 +69,7 @@ class Several(Site):
 @pytest.fixture
 def site(emptied: Machine) -> Several:
     site = Several(emptied)
-    site.server("mode: production\n")
+    site.server(PAIRS)
     return site
 
 
@@ -135,6 +117,22 @@ def test_a_stop_that_was_asked_for_is_told_by_each_ones_link(site: Several) -> N
     site.machine.systemctl("stop", UNITS["alpha"])
     assert site.begun() == ["alpha:2"]
     assert not site.machine.exists("/run/tqunits/backoff/alpha:2/state")  # there was no pause
+
+
+def test_fewer_and_more_instances_lose_no_request(site: Several) -> None:
+    rude(site, "")
+    with hammered(site, 20) as report:
+        site.server("mode: production\n")
+        site.run("install")
+        assert site.machine.show(UNITS["alpha:2"], "ActiveState") == "active"  # without --now it goes on
+        assert UNITS["alpha:2"] in site.run("install")
+        site.install()
+        assert site.machine.show(UNITS["alpha:2"], "ActiveState") == "inactive"
+        assert not [path for path in site.files() if "alpha:2" in path]
+        site.server(PAIRS)
+        site.install()
+    check(site, report)
+    assert [row["name"] for row in site.rows()] == ["alpha", "alpha:2"]
 
 
 @pytest.mark.long

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,7 +45,6 @@ from tqunits.model import (
     Worker,
     WorkersSettings,
     WorkerType,
-    instances_of,
 )
 from tqunits.resources import Descriptors, Limits, Share
 from tqunits.units.ports import assign_ports
@@ -206,18 +205,9 @@ def worker(name: str, **changes: Any) -> Worker:
     return replace(plain, **changes)
 
 
-class Twice(Worker):
-    """A worker with two instances, which worker.yaml can not set yet."""
-
-    __slots__ = ()
-
-    @property
-    def instances(self) -> tuple[Instance, ...]:
-        return instances_of(self.name, 2)
-
-
 def twice(worker: Worker) -> Worker:
-    return Twice(**{field.name: getattr(worker, field.name) for field in fields(worker)})
+    """The worker with two instances."""
+    return replace(worker, scaling=replace(worker.scaling, min_workers=2))
 
 
 def runtime(language: WorkerType, **changes: Any) -> Runtime:

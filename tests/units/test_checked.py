@@ -64,8 +64,12 @@ def text(path: str, content: str) -> Text:
 
 
 def rendered(configuration: Configuration, host: Host) -> tuple[RenderedFile, ...]:
-    ports = {Instance(worker.name): 9000 + at for at, worker in enumerate(configuration.workers)}
-    return render(configuration, host, ports, TEMPLATES)
+    return render(configuration, host, ports_of(configuration), TEMPLATES)
+
+
+def ports_of(configuration: Configuration) -> dict[Instance, int]:
+    instances = (whose for worker in configuration.workers for whose in worker.instances)
+    return {whose: 9000 + at for at, whose in enumerate(instances)}
 
 
 def said(configuration: Configuration) -> list[str]:
@@ -110,7 +114,7 @@ def laid_out(file: File, yaml: str) -> tuple[str, ...]:
     configuration = right(file, yaml)
     assert configuration is not None
     units = [_HASH.sub("", each.content) for each in rendered(configuration, TARGETS[0])]
-    return (*units, routes_snapshot(configuration, TARGETS[0], {Instance("api"): 9000}))
+    return (*units, routes_snapshot(configuration, TARGETS[0], ports_of(configuration)))
 
 
 def means_the_same(file: File, one: str, other: str) -> bool:

@@ -15,10 +15,10 @@ from tqunits.units import credentials, environment, failure_pause, ledger, name
 from tqunits.units.dependencies import foreign_dependencies
 from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.rendering import RenderedFile
-from tqunits.units.steps import Options, Rehome, RemoveFile, Start, Step, Stop
+from tqunits.units.steps import Options, Rehome, RemoveFile, Start, Step, Stop, WriteFile
 from tqunits.units.unitfile import header
 
-from .cases import configuration, target, worker
+from .cases import configuration, target, twice, worker
 from .test_plan import HOUR, NOW, desired, installed
 
 RUNTIME = PurePosixPath("/run/tqunits")
@@ -201,11 +201,32 @@ def test_who_is_no_longer_configured_leaves_with_all_its_instances() -> None:
     assert made.leaving == ("api",)
 
 
+def test_an_instance_too_many_is_stopped_before_the_routes_change_and_removed_after() -> None:
+    site = desired(configuration(worker("api"), worker("web")))
+    host = with_second()
+    before = f'{{"version": 1, "{len(site.routes.content)}": 0}}'
+    changed = {**host.files, site.routes.path: ObservedFile(content=before, modified=HOUR)}
+    steps = make_plan(site, replace(host, files=changed), NOW).steps
+    stopped = next(at for at, step in enumerate(steps) if isinstance(step, Stop))
+    routed = next(at for at, s in enumerate(steps) if isinstance(s, WriteFile) and s.file.path == site.routes.path)
+    removed = [at for at, step in enumerate(steps) if isinstance(step, RemoveFile)]
+    assert stops(steps) == [name.service(SECOND)]
+    assert stopped < routed < removed[0]
+    assert name.service(SECOND) in {name.unit_at(step.path) for step in steps if isinstance(step, RemoveFile)}
+
+
+def test_without_now_an_instance_too_many_goes_on_and_is_told() -> None:
+    made = make_plan(desired(configuration(worker("api"), worker("web"))), with_second(), Options())
+    assert stops(made.steps) == []
+    assert not any(isinstance(step, RemoveFile) for step in made.steps)
+    assert name.service(SECOND) in made.pending
+
+
 def test_a_home_is_taken_when_no_process_of_the_account_runs() -> None:
     host = replace(with_second(), homes=frozenset({"worker-api"}))
     resting = replace(host.units[name.service(FIRST)], state="inactive")
     first_rests = replace(host, units={**host.units, name.service(FIRST): resting})
-    site = desired(configuration(worker("api"), worker("web")))
+    site = desired(configuration(twice(worker("api")), worker("web")))
     assert not any(isinstance(step, Rehome) for step in make_plan(site, first_rests, Options()).steps)
     both = replace(site, enabled=(*site.enabled, name.service(SECOND)))
     steps = [step for step in make_plan(both, host, NOW).steps if isinstance(step, Stop | Rehome | Start)]

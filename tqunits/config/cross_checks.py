@@ -185,7 +185,7 @@ def _memory(draft: Draft) -> Iterator[NodeProblem]:
 
 def _scaling(draft: Draft) -> Iterator[NodeProblem]:
     scaling = draft.worker.scaling
-    if scaling.min_workers > scaling.max_workers:
+    if scaling.min_workers > scaling.max_workers and draft.values.written(W.max_workers):
         message = f"scaling.min_workers: {scaling.min_workers} is more than max_workers"
         yield NodeProblem(
             draft.place(W.min_workers), message, f"write at most {scaling.max_workers}, or raise max_workers"

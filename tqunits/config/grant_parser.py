@@ -26,7 +26,7 @@ T = TypeVar("T")
 _LIMITS = {
     row.name: row
     for row in vars(W).values()
-    if isinstance(row, Setting) and (row.group == "limits" or row is W.disk_max)
+    if isinstance(row, Setting) and (row.group == "limits" or row in {W.disk_max, W.min_workers})
 }
 
 

@@ -484,7 +484,11 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
 
     min_workers = Setting(
-        "scaling.min_workers", number(1, 1000), "1", "number", "Instances that always run.", in_effect=False
+        "scaling.min_workers",
+        number(1, 1000),
+        "1",
+        "number",
+        "Instances that always run. Requests go to the one with the fewest.",
     )
     max_workers = Setting(
         "scaling.max_workers", number(1, 1000), "1", "number", "Instances that run under load.", in_effect=False

@@ -62,7 +62,12 @@ _FREE_DIRECTIVES = frozenset({"Description", "Documentation", "After", "Before",
 """In the last three of these, units of others need a grant."""
 
 _WHOLE = 10_000  # 100% in a Share
-_DISK = "disk_max"  # granted in `limits`, but a limit of the build and not of the worker
+_DISK, _REPLICAS = "disk_max", "min_workers"
+_SECTIONS = {_DISK: "build", _REPLICAS: "scaling"}
+"""What is granted in `limits`, and is no limit of a process: its section in worker.yaml."""
+
+_MEASURES = {_DISK: Measure.BYTES, _REPLICAS: Measure.COUNT}
+_REPLICAS_OF_A_REQUEST = 1  # each has the limits anew
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.@%+-")
 
 
@@ -177,15 +182,18 @@ def _units(worker: Worker) -> Iterator[_Ask]:
 def _limits(worker: Worker, bounds: Limits, memory: int) -> Iterator[_Ask]:
     given = {name: worker.limits.most(name) for name in LIMITS}
     given[_DISK] = worker.build.disk_max if worker.build.command else None
+    given[_REPLICAS] = None if worker.type is WorkerType.STATIC else worker.scaling.min_workers
     for name, value in given.items():
         if value is not None and not _fits(value, _bound(name, bounds), memory):
-            yield _Ask("limits", f"{'build' if name == _DISK else 'limits'}.{name}", value, name)
+            yield _Ask("limits", f"{_SECTIONS.get(name, 'limits')}.{name}", value, name)
 
 
 def _bound(name: str, bounds: Limits) -> int | Share:
     """The limit up to which a request needs no grant."""
     if name == _DISK:
         return DISK_MAX_OF_A_REQUEST
+    if name == _REPLICAS:
+        return _REPLICAS_OF_A_REQUEST
     if name == "memory_high" and bounds.memory_high is None:  # below memory_max it only makes the worker slower
         return bounds.memory_max
     return bounds.most(name) or LIMITS[name].usual or 0
@@ -289,7 +297,7 @@ def _shown(ask: _Ask) -> str:
         return str(value)
     if value == INFINITY:
         return "infinity"
-    match Measure.BYTES if ask.name == _DISK else LIMITS[ask.name].measure:
+    match _MEASURES.get(ask.name) or LIMITS[ask.name].measure:
         case Measure.BYTES:
             return quote.size(value)
         case Measure.CPU:
