@@ -19,7 +19,8 @@ request (P2):
    Then workers are started or restarted. The routers learn of them when they are healthy.
 4. Instances beyond the configured number are stopped before the routes change, so that their
    requests end. A worker that is removed is first taken out of the routes, then stopped and
-   disabled. Its files are removed last: while one of them is left, the next run knows that there is work to finish.
+   disabled. Its files are removed last: while one of them is left, the next run knows that there
+   is work to finish.
 
 Builds come before all of these steps, and then the rest is planned anew. upkeep.py adds steps
 before and after them, which clear away left-overs. After the last step the limits of the units in
