@@ -465,6 +465,11 @@ class ManagerSettings:
         return None if self.metrics is None else int(self.metrics.rpartition(":")[2])
 
 
+ALLOWANCES: Final[Mapping[str, str]] = {"disk_max": "build", "min_workers": "scaling"}
+"""What `grants: {NAME: {limits: ...}}` can allow besides the limits of processes: the name of a
+setting, and its section of worker.yaml."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """What root allows a worker whose files are not root's, besides what every such worker may
@@ -504,6 +509,7 @@ class Server:
     manager: ManagerSettings
     grants: Mapping[str, Grant]  # by worker, or ANYBODY
     bounds: Limits  # what `defaults` and the table give: more than that needs root's files or a grant
+    allowances: Mapping[str, int]  # the same for ALLOWANCES, by name
     trusted: bool = False  # --trust: the requests of workers count as root's; the owners of the files stay as they are
     origins: Mapping[str, SettingOrigin] = field(compare=False, repr=False)
 

@@ -98,10 +98,13 @@ def test_the_last_exits_come_with_their_cause_newest_first(host: Host) -> None:
 def test_what_is_not_in_effect_yet_is_shown_only_where_it_is_written_and_says_so(host: Host) -> None:
     configure(host, "alpha", YAML + "scaling:\n  max_workers: 3\n")
     lines = host.machine.tqunits("show", "alpha").stdout.splitlines()
-    (scaling,) = [line for line in lines if line.startswith("scaling.")]
+    in_effect, scaling = [line for line in lines if line.startswith("scaling.")]
+    assert in_effect.startswith("scaling.min_workers")
+    assert scaling.startswith("scaling.max_workers")
     assert scaling.endswith("worker.yaml:7 (not in effect yet)")
     rows = {row["key"]: row["in_effect"] for row in document(host, "show", "alpha")["settings"]}
-    assert (rows["scaling.min_workers"], rows["path"]) == (False, True)
+    assert (rows["scaling.max_workers"], rows["scaling.idle_stop"]) == (False, False)
+    assert (rows["scaling.min_workers"], rows["path"]) == (True, True)
 
 
 def test_a_failed_worker_shows_its_cause_first(host: Host) -> None:

@@ -125,9 +125,11 @@ def test_fewer_and_more_instances_lose_no_request(site: Several) -> None:
         site.server("mode: production\n")
         site.run("install")
         assert site.machine.show(UNITS["alpha:2"], "ActiveState") == "active"  # without --now it goes on
-        assert UNITS["alpha:2"] in site.run("install")
+        assert f"{UNITS['alpha:2']} is more than its worker is to have" in site.run("install")
         site.install()
         assert site.machine.show(UNITS["alpha:2"], "ActiveState") == "inactive"
+        assert "nothing to do" in site.install()
+        assert "nothing is lost" in site.run("repair")
         assert not [path for path in site.files() if "alpha:2" in path]
         site.server(PAIRS)
         site.install()

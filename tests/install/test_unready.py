@@ -11,11 +11,11 @@ from machine import Machine, rest, wake
 
 from .conftest import PROBE
 from .test_manager import HASTY, MANAGER, becomes, instances
-from .test_several import UNITS, Several
+from .test_several import PAIRS, UNITS, Several
 
 PATIENT = HASTY.replace("failure_threshold: 2", "failure_threshold: 1000")
 FILE = "/run/tqunits/readiness/unready.json"
-PROCESSES = "mode: production\nproxy: {processes: 2}\n"
+PROCESSES = f"{PAIRS}proxy: {{processes: 2}}\n"
 
 
 @pytest.fixture

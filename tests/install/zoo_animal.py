@@ -1,7 +1,9 @@
 """A worker that misbehaves: zoo_animal.py KIND. The tests and bench/host/zoo.py copy it into a
 machine.
 
-Each one answers on its port, one request after the other, until it does what its kind does.
+Each one answers on its port, one request after the other, until it does what its kind does. Two
+kinds sleep: to take their time is what they are for. No test waits by it: tests wait for what comes
+of it, a state or an answer.
 """
 
 import os

@@ -121,6 +121,7 @@ def server(**changes: Any) -> Server:
             manager=metrics_at(None),
             grants={},
             bounds=limits(),
+            allowances={"disk_max": 4 << 30, "min_workers": 1},
             origins={},
         ),
         **changes,

@@ -53,6 +53,10 @@ def limited(**changes: Any) -> dict[str, Any]:
     return {"limits": limits(**changes)}
 
 
+def replicated(count: int) -> dict[str, Any]:
+    return {"scaling": replace(worker("shop").scaling, min_workers=count)}
+
+
 def sandboxed(*relaxations: Relaxation, profile: Profile = Profile.STANDARD) -> dict[str, Any]:
     return {"sandbox": Sandbox(profile=profile, relaxations=relaxations)}
 
@@ -157,10 +161,26 @@ BY_GRANT: dict[str, tuple[dict[str, Any], str, Grant]] = {
         "build.disk_max: 8G",
         Grant(limits={"disk_max": 8 * GIB}),
     ),
+    "instances": (replicated(2), "scaling.min_workers: 2", Grant(limits={"min_workers": 2})),
     "legacy": (sandboxed(profile=Profile.LEGACY), "sandbox: legacy", Grant(sandbox=(Profile.LEGACY,))),
     "devices": (sandboxed(Relaxation.DEVICES), "sandbox: devices", Grant(sandbox=(Relaxation.DEVICES,))),
     "a directive": ({"unit": (("Service", "Nice", "5"),)}, "unit: Nice", Grant(unit=("Nice",))),
 }
+
+
+@pytest.mark.parametrize(
+    ("setting", "asks"),
+    {"min_workers": replicated(3), "disk_max": {"build": build("make", disk_max=3 * GIB)}}.items(),
+    ids=["min_workers", "disk_max"],
+)
+def test_what_defaults_give_to_every_worker_takes_no_grant(setting: str, asks: dict[str, Any]) -> None:
+    ample = {"min_workers": 3, "disk_max": 3 * GIB}
+    scarce = {**ample, setting: ample[setting] - 1}
+    bobs = worker("shop", not_roots=BOBS, **asks)
+    assert refusals(bobs, server(allowances=ample), FILE) == ()
+    assert [each.message.partition(" needs")[0] for each in refusals(bobs, server(allowances=scarce), FILE)] == [
+        {"min_workers": "scaling.min_workers: 3", "disk_max": "build.disk_max: 3G"}[setting]
+    ]
 
 
 @pytest.mark.parametrize(("asks", "what", "grant"), BY_GRANT.values(), ids=BY_GRANT)

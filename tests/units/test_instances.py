@@ -15,7 +15,7 @@ from tqunits.units import credentials, environment, failure_pause, ledger, name
 from tqunits.units.dependencies import foreign_dependencies
 from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.rendering import RenderedFile
-from tqunits.units.steps import Options, Rehome, RemoveFile, Start, Step, Stop, WriteFile
+from tqunits.units.steps import Disable, Options, Rehome, RemoveFile, Start, Step, Stop, WriteFile
 from tqunits.units.unitfile import header
 
 from .cases import configuration, target, twice, worker
@@ -201,17 +201,16 @@ def test_who_is_no_longer_configured_leaves_with_all_its_instances() -> None:
     assert made.leaving == ("api",)
 
 
-def test_an_instance_too_many_is_stopped_before_the_routes_change_and_removed_after() -> None:
+def test_an_instance_too_many_is_taken_down_while_it_is_in_the_routes() -> None:
     site = desired(configuration(worker("api"), worker("web")))
     host = with_second()
-    before = f'{{"version": 1, "{len(site.routes.content)}": 0}}'
+    before = '{"version": 1, "workers": []}'  # other routes than those to come
     changed = {**host.files, site.routes.path: ObservedFile(content=before, modified=HOUR)}
     steps = make_plan(site, replace(host, files=changed), NOW).steps
     stopped = next(at for at, step in enumerate(steps) if isinstance(step, Stop))
     routed = next(at for at, s in enumerate(steps) if isinstance(s, WriteFile) and s.file.path == site.routes.path)
-    removed = [at for at, step in enumerate(steps) if isinstance(step, RemoveFile)]
     assert stops(steps) == [name.service(SECOND)]
-    assert stopped < routed < removed[0]
+    assert stopped < routed
     assert name.service(SECOND) in {name.unit_at(step.path) for step in steps if isinstance(step, RemoveFile)}
 
 
@@ -219,7 +218,31 @@ def test_without_now_an_instance_too_many_goes_on_and_is_told() -> None:
     made = make_plan(desired(configuration(worker("api"), worker("web"))), with_second(), Options())
     assert stops(made.steps) == []
     assert not any(isinstance(step, RemoveFile) for step in made.steps)
+    assert made.spare == {name.service(SECOND)}
     assert name.service(SECOND) in made.pending
+
+
+def test_an_upgrade_stops_no_instance_though_it_is_one_too_many() -> None:
+    site = desired(configuration(worker("api"), worker("web")))
+    made = make_plan(site, with_second(), Options(now=True, routers_alone=True))
+    assert name.service(SECOND) not in stops(made.steps)
+    assert name.service(SECOND) in made.pending
+
+
+def test_an_instance_too_many_does_not_start_with_the_host_any_more() -> None:
+    host = with_second()
+    booted = replace(host, file_states={**host.file_states, name.service(SECOND): "enabled"})
+    steps = make_plan(desired(configuration(worker("api"), worker("web"))), booted, Options()).steps
+    assert Disable((name.service(SECOND),)) in steps
+
+
+def test_the_ledger_forgets_an_instance_that_is_removed() -> None:
+    """Otherwise its drop-in would count as lost, and be put back."""
+    site, host = desired(configuration(worker("api"), worker("web"))), with_second()
+    kept = ledger.load(ledger.of_installation(site, host, make_plan(site, host, Options()), {}))
+    assert {*kept} == {"api", "api:2", "web"}
+    left = ledger.load(ledger.of_installation(site, host, make_plan(site, host, NOW), {}))
+    assert {*left} == {"api", "web"}
 
 
 def test_a_home_is_taken_when_no_process_of_the_account_runs() -> None:

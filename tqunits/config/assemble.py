@@ -157,6 +157,7 @@ def server(
         tls=fill(tls, _SERVER["tls"]),
         manager=fill(ManagerSettings, _SERVER["manager"]),
         bounds=bounds.fill(Limits, _WORKER["limits"]),
+        allowances={row.name: bounds[row] for row in (W.disk_max, W.min_workers)},
         origins=values.origins,
     )
     return fill(own, _SERVER[""])

@@ -18,7 +18,7 @@ from tqunits.config.parsers import Parser, entries_of, listing, profile_or_relax
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.setting import Setting
 from tqunits.config.worker_settings import WorkerSettings as W
-from tqunits.model import ANYBODY, Grant
+from tqunits.model import ALLOWANCES, ANYBODY, Grant
 from tqunits.resources import Descriptors, Share
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 _LIMITS = {
     row.name: row
     for row in vars(W).values()
-    if isinstance(row, Setting) and (row.group == "limits" or row in {W.disk_max, W.min_workers})
+    if isinstance(row, Setting) and (row.group == "limits" or row.group == ALLOWANCES.get(row.name))
 }
 
 

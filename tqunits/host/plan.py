@@ -17,10 +17,10 @@ request (P2):
    router of this release serves it. With `--now` routers that have changed are restarted first, one
    after the other, because a worker that stops must find a router with the present leave socket.
    Then workers are started or restarted. The routers learn of them when they are healthy.
-4. Instances beyond the configured number are stopped before the routes change, so that their
-   requests end. A worker that is removed is first taken out of the routes, then stopped and
-   disabled. Its files are removed last: while one of them is left, the next run knows that there
-   is work to finish.
+4. Instances beyond the configured number are taken down before the routes change: while they are
+   in the routes, the routers let their requests end. A worker that is removed is first taken out
+   of the routes, then stopped and disabled. Its files are removed last: while one of them is left,
+   the next run knows that there is work to finish.
 
 Builds come before all of these steps, and then the rest is planned anew. upkeep.py adds steps
 before and after them, which clear away left-overs. After the last step the limits of the units in
@@ -32,7 +32,7 @@ the next run plans what is still missing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -80,6 +80,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     stale = turnover.with_openings(_stale(running, writes, observed, outdated), running, observed)
     closing = turnover.closing(desired, observed)
     surplus = _surplus(desired, observed)
+    spare = frozenset(unit for whose in surplus if observed.runs(unit := name.service(whose)))
     to_start = (
         _meant(running, options) if observed.is_up(name.TARGET) else _of_target(running, desired, observed, leaving)
     )
@@ -96,10 +97,9 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *(first_routes := _first_routes(desired, observed)),
         *(_router_restarts(running, stale, desired, writes, observed) if options.now else ()),
         *(_starts(to_start, _meant(stale, options), writes, observed) if options.now else ()),
-        *(_shrinking(surplus, observed) if options.now else ()),
+        *_surplus_removal(surplus, observed, options),
         *(() if first_routes else _new_routes(desired, observed, options)),
         *_departures(desired, observed, gone, options),
-        *_shrunk(surplus, observed, options),
         *_spare_copies(desired, observed),
     ]
     return Plan(
@@ -108,10 +108,11 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         read_back=tuple(unit for unit in _services(desired) if unit not in masked),
         foreign=foreign,
         orphans=() if options.prune else gone,
-        pending=_pending((*waiting, *closing, *stale, *_running(surplus, observed)), options),
+        pending=_pending((*waiting, *closing, *stale, *sorted(spare)), options),
         masked=masked,
         leaving=leaving,
         outdated=outdated,
+        spare=spare,
     )
 
 
@@ -527,10 +528,6 @@ def _surplus(desired: Desired, observed: Observed) -> list[Instance]:
     return sorted(whose for whose in _known_instances(observed) - rendered if whose.worker in workers)
 
 
-def _running(instances: Iterable[Instance], observed: Observed) -> list[str]:
-    return [unit for whose in instances if observed.runs(unit := name.service(whose))]
-
-
 def _units_of(instances: Iterable[Instance]) -> list[str]:
     return [u for whose in instances for u in (name.socket(whose), name.service(whose), name.mount(whose))]
 
@@ -541,28 +538,22 @@ def _files_about(observed: Observed, units: Iterable[str], instances: Collection
     return sorted(p for p, f in observed.files.items() if name.unit_at(p) in about and unitfile.is_ours(f.content))
 
 
-def _shrinking(surplus: Iterable[Instance], observed: Observed) -> list[Step]:
-    """Stop instances that are too many while they are still in the routes: so the routers let their
-    requests end, and send new ones to the other instances."""
-    loaded = [unit for unit in _units_of(surplus) if observed.state(unit) != "inactive"]
-    return [Stop(_in_order_of_stopping(loaded, whole=False))] if loaded else []
-
-
-def _shrunk(surplus: Sequence[Instance], observed: Observed, options: Options) -> Iterable[Step]:
-    """Remove the units of instances that are too many. Without --now those that run stay."""
-    gone = [whose for whose in surplus if options.now or not observed.runs(name.service(whose))]
-    return _put_away(observed, _units_of(gone), _files_about(observed, _units_of(gone), gone))
+def _surplus_removal(surplus: Iterable[Instance], observed: Observed, options: Options) -> Iterable[Step]:
+    """Take down instances that are too many. Where no worker may be stopped, those that run stay
+    until the next start of the host."""
+    may_stop = options.now and not options.routers_alone
+    gone = [whose for whose in surplus if may_stop or not observed.runs(name.service(whose))]
+    staying = [unit for whose in surplus if whose not in gone for unit in _units_of([whose])]
+    units = _units_of(gone)
+    enabled = tuple(unit for unit in staying if observed.file_states.get(unit) == "enabled")
+    return [*([Disable(enabled)] if enabled else []), *_take_down(observed, units, _files_about(observed, units, gone))]
 
 
 def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath]) -> Iterable[Step]:
     loaded = [u for u in units if observed.state(u) != "inactive"]
-    stop: list[Step] = [Stop(_in_order_of_stopping(loaded, whole=name.TARGET in units))] if loaded else []
-    return [*stop, *_put_away(observed, units, files)]
-
-
-def _put_away(observed: Observed, units: list[str], files: list[PurePosixPath]) -> Iterable[Step]:
     enabled = tuple(u for u in units if observed.file_states.get(u) == "enabled")
-    steps: list[Step] = [Disable(enabled)] if enabled else []
+    steps: list[Step] = [Stop(_in_order_of_stopping(loaded, whole=name.TARGET in units))] if loaded else []
+    steps += [Disable(enabled)] if enabled else []
     steps += [RemoveFile(path=path, before=observed.files[path].content) for path in files]
     return [*steps, ReloadDaemon()] if files else steps
 

@@ -96,9 +96,6 @@ def accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
     ]
 
 
-DISK_MAX_OF_A_REQUEST = 4 << 30
-"""The default, in bytes. A worker that is not root's gets no more of the disk by itself."""
-
 TIMEOUT = 15 * 60 * 1_000_000
 """µs. A cold build of a large Go or Node program takes some minutes, less than a quarter of an
 hour."""

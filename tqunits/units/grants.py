@@ -24,6 +24,7 @@ from typing import Final
 
 from tqunits.light_dataclass import dataclass
 from tqunits.model import (
+    ALLOWANCES,
     ANYBODY,
     INFINITY,
     MAX_START_OF_A_REQUEST,
@@ -36,9 +37,8 @@ from tqunits.model import (
     WorkerType,
     account_of,
 )
-from tqunits.resources import LIMITS, Limits, Measure, Share
+from tqunits.resources import LIMITS, Measure, Share
 from tqunits.units import quote
-from tqunits.units.build_units import DISK_MAX_OF_A_REQUEST
 from tqunits.units.dependencies import foreign_dependencies
 from tqunits.units.environment import served_folder
 from tqunits.units.refusal import Item, Refusal, refusal
@@ -62,12 +62,9 @@ _FREE_DIRECTIVES = frozenset({"Description", "Documentation", "After", "Before",
 """In the last three of these, units of others need a grant."""
 
 _WHOLE = 10_000  # 100% in a Share
-_DISK, _REPLICAS = "disk_max", "min_workers"
-_SECTIONS = {_DISK: "build", _REPLICAS: "scaling"}
-"""What is granted in `limits`, and is no limit of a process: its section in worker.yaml."""
+_MEASURES = {"disk_max": Measure.BYTES, "min_workers": Measure.COUNT}
+"""Of the settings in ALLOWANCES."""
 
-_MEASURES = {_DISK: Measure.BYTES, _REPLICAS: Measure.COUNT}
-_REPLICAS_OF_A_REQUEST = 1  # each has the limits anew
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.@%+-")
 
 
@@ -128,8 +125,8 @@ def refusals(
     if worker.not_roots is None or server.trusted:
         return ()
     grant, names = grant_of(worker, server), canonical or {}
-    asked = tuple(_asked(worker, server.bounds, owners or {}, memory))
-    refused = [ask for ask in asked if not _is_granted(ask, grant, server.bounds, names, memory)]
+    asked = tuple(_asked(worker, server, owners or {}, memory))
+    refused = [ask for ask in asked if not _is_granted(ask, grant, server, names, memory)]
     found = [refusal(worker, _message(ask, worker.not_roots), None, *_settings(ask), item=ask.item) for ask in refused]
     if found:
         *rest, last = found
@@ -143,7 +140,7 @@ def _settings(ask: _Ask) -> tuple[str, ...]:
     return ask.setting, ask.setting.partition(".")[0]
 
 
-def _asked(worker: Worker, bounds: Limits, owners: Owners, memory: int) -> Iterator[_Ask]:
+def _asked(worker: Worker, server: Server, owners: Owners, memory: int) -> Iterator[_Ask]:
     own = account_of(worker.name)
     for at, route in enumerate(worker.routes):
         if not _is_free(route, worker.name, owners):
@@ -158,7 +155,7 @@ def _asked(worker: Worker, bounds: Limits, owners: Owners, memory: int) -> Itera
             yield _Ask("group", "group" if "group" in worker.origins else "user", worker.group)
     yield from _files(worker)
     yield from _units(worker)
-    yield from _limits(worker, bounds, memory)
+    yield from _limits(worker, server, memory)
     yield from _sandbox(worker)
 
 
@@ -179,21 +176,20 @@ def _units(worker: Worker) -> Iterator[_Ask]:
             yield _Ask("unit", "unit", directive, item=at)
 
 
-def _limits(worker: Worker, bounds: Limits, memory: int) -> Iterator[_Ask]:
+def _limits(worker: Worker, server: Server, memory: int) -> Iterator[_Ask]:
     given = {name: worker.limits.most(name) for name in LIMITS}
-    given[_DISK] = worker.build.disk_max if worker.build.command else None
-    given[_REPLICAS] = None if worker.type is WorkerType.STATIC else worker.scaling.min_workers
+    given["disk_max"] = worker.build.disk_max if worker.build.command else None
+    given["min_workers"] = None if worker.type is WorkerType.STATIC else worker.scaling.min_workers
     for name, value in given.items():
-        if value is not None and not _fits(value, _bound(name, bounds), memory):
-            yield _Ask("limits", f"{_SECTIONS.get(name, 'limits')}.{name}", value, name)
+        if value is not None and not _fits(value, _bound(name, server), memory):
+            yield _Ask("limits", f"{ALLOWANCES.get(name, 'limits')}.{name}", value, name)
 
 
-def _bound(name: str, bounds: Limits) -> int | Share:
+def _bound(name: str, server: Server) -> int | Share:
     """The limit up to which a request needs no grant."""
-    if name == _DISK:
-        return DISK_MAX_OF_A_REQUEST
-    if name == _REPLICAS:
-        return _REPLICAS_OF_A_REQUEST
+    if name in ALLOWANCES:
+        return server.allowances[name]
+    bounds = server.bounds
     if name == "memory_high" and bounds.memory_high is None:  # below memory_max it only makes the worker slower
         return bounds.memory_max
     return bounds.most(name) or LIMITS[name].usual or 0
@@ -207,10 +203,10 @@ def _sandbox(worker: Worker) -> Iterator[_Ask]:
     yield from (_Ask("sandbox", "sandbox", word, item=word) for word in words)
 
 
-def _is_granted(ask: _Ask, grant: Grant, bounds: Limits, canonical: Mapping[str, str], memory: int) -> bool:
+def _is_granted(ask: _Ask, grant: Grant, server: Server, canonical: Mapping[str, str], memory: int) -> bool:
     value = ask.value
     if ask.key == "limits" and not isinstance(value, str):
-        return _fits(value, grant.limits.get(ask.name, _bound(ask.name, bounds)), memory)
+        return _fits(value, grant.limits.get(ask.name, _bound(ask.name, server)), memory)
     if ask.key == "depends":
         return canonical.get(str(value), value) in {canonical.get(unit, unit) for unit in grant.depends}
     if ask.key in _PATTERNS:

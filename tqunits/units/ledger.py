@@ -21,7 +21,7 @@ from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.units import name, unitfile
 from tqunits.units.observed import Observed
-from tqunits.units.steps import Desired, Plan
+from tqunits.units.steps import Desired, Plan, RemoveFile
 
 MAX_LEDGER = 64 * 1024 * 1024
 """Bytes: ten times what the greatest number of workers needs."""
@@ -59,6 +59,9 @@ def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alon
     their worker.yaml."""
     texts = {path: file.content for path, file in observed.files.items()}
     texts |= {file.path: file.content for file in (*desired.refits, *desired.units)}
+    for step in plan.steps:
+        if isinstance(step, RemoveFile):  # otherwise a removed drop-in would count as lost, and be put back
+            texts.pop(step.path, None)
     entries = {e.whose: e for path, text in texts.items() if (e := of_drop_in(text, name.unit_at(path)))}
     before = observed.files.get(desired.routes.path.with_name(SYSTEM_LAYOUT.ledger.name))
     staying = {*plan.orphans, *desired.left_alone}

@@ -188,5 +188,6 @@ class Plan:
     orphans: tuple[str, ...]  # workers that are installed but not configured, and stay
     pending: tuple[str, ...]  # running units that need a restart for their change
     outdated: frozenset[str] = frozenset()  # those of them that are router processes with the code of another release
+    spare: frozenset[str] = frozenset()  # instances that run, and are more than their worker is to have
     masked: tuple[str, ...]  # units that the administrator has masked; they stay masked
     leaving: tuple[str, ...] = ()  # workers that are removed

@@ -181,6 +181,8 @@ def _say(done: Installation, output: Output) -> None:
 def _waits(unit: str, plan: Plan) -> str:
     if unit in plan.outdated:
         return f"{unit} runs the code of another release; 'tqunits install --now' restarts it"
+    if unit in plan.spare:
+        return f"{unit} is more than its worker is to have, and runs without requests; 'tqunits install --now' stops it"
     if name.is_proxy_socket(unit):
         return f"{unit} still listens where it did; it takes the change with 'tqunits install --now'"
     if name.is_proxy(unit):
