@@ -21,7 +21,7 @@ from tqunits.config.presets import BY_FILE, BY_PROGRAM, PRESETS
 from tqunits.config.setting import Setting
 from tqunits.config.settings import GROUPS, SERVER, WORKER
 from tqunits.config.start_files import starting_files
-from tqunits.control import manager_protocol, protocol
+from tqunits.control import deploy_protocol, manager_protocol, protocol
 from tqunits.control.protocol import EndpointStatus, Status, WorkerStatus
 from tqunits.errors import ExitStatus
 from tqunits.layout import SYSTEM_LAYOUT
@@ -77,6 +77,9 @@ def words() -> Mapping[str, str]:
         "manager.start": manager_protocol.START,
         "manager.stop": manager_protocol.STOP,
         "manager.restart": manager_protocol.RESTART,
+        "manager.deploy": deploy_protocol.DEPLOY,
+        "manager.deploys": deploy_protocol.DEPLOYS,
+        "manager.prune": deploy_protocol.PRUNE,
         "version": __version__,
         **{f"protocol.{name}": getattr(protocol, name.upper()) for name in ("status", "metrics", "pause")},
         **{f"protocol.{name}": getattr(protocol, name.upper()) for name in ("resume", "maintenance")},

@@ -59,6 +59,23 @@ class Layout:
         return self.state / "repair"
 
     @property
+    def manager_state(self) -> PurePosixPath:
+        """What the manager remembers; nobody else writes there."""
+        return self.state / "manager"
+
+    def deploys(self, worker: str) -> PurePosixPath:
+        """The last deploys of a worker (manager/deploy_files.py)."""
+        return self.manager_state / "deploys" / f"{worker}.json"
+
+    def harvest_order(self, worker: str) -> PurePosixPath:
+        """What the manager asks tq-harvest@NAME.service for."""
+        return self.manager_state / "orders" / f"{worker}.json"
+
+    def harvest_result(self, worker: str) -> PurePosixPath:
+        """What came of it: root's file, for the manager."""
+        return self.state / "harvested" / f"{worker}.json"
+
+    @property
     def install_lock(self) -> PurePosixPath:
         """The lock of every program that changes what is installed."""
         return self.runtime / "install.lock"

@@ -451,6 +451,10 @@ class Tls:
     hsts: int  # microseconds, whole seconds; 0: the header field is not sent
 
 
+USUAL_ROLLS: Final = 2
+"""Workers that are replaced at once (manager.max_parallel_rolls)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagerSettings:
     """The control plane's settings."""

@@ -71,6 +71,10 @@ _tqunits() {
         reload,--timeout) return ;;
         enable,--timeout) return ;;
         disable,--timeout) return ;;
+        deploy,-m|deploy,--message) return ;;
+        rollback,-m|rollback,--message) return ;;
+        history,-n|history,--limit) return ;;
+        build,-m|build,--message) return ;;
         drain,--timeout) return ;;
         maintenance,--text) return ;;
         proxy,--listen) return ;;
@@ -89,6 +93,7 @@ _tqunits() {
         proxy,--access-log-sample) return ;;
         manager,--control) return ;;
         manager,--metrics) return ;;
+        manager,--rolls) return ;;
     esac
     if [[ $typed == -* ]]; then
         case $verb in
@@ -115,12 +120,18 @@ _tqunits() {
             enable) _tqunits_offer -h --help --all --now --no-block --timeout --json ;;
             disable) _tqunits_offer -h --help --all --now --no-block --timeout --json ;;
             repair) _tqunits_offer -h --help -n --dry-run --json ;;
+            deploy) _tqunits_offer -h --help -m --message --detach --json ;;
+            rollback) _tqunits_offer -h --help -m --message --detach --json ;;
+            history) _tqunits_offer -h --help -n --limit --json ;;
+            build) _tqunits_offer -h --help -m --message --detach --json ;;
+            prune) _tqunits_offer -h --help --json ;;
             pause) _tqunits_offer -h --help --all --json ;;
             drain) _tqunits_offer -h --help --all --json --timeout ;;
             maintenance) _tqunits_offer -h --help --all --json --text ;;
             resume) _tqunits_offer -h --help --all --json ;;
             proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --unready --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
-            manager) _tqunits_offer -h --help --control --metrics ;;
+            manager) _tqunits_offer -h --help --control --metrics --rolls ;;
+            harvest) _tqunits_offer -h --help ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --running --json ;;
             help) _tqunits_offer  ;;
@@ -128,7 +139,7 @@ _tqunits() {
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair pause drain maintenance resume proxy manager completion version help ;;
+        '') _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair deploy rollback history build prune pause drain maintenance resume proxy manager harvest completion version help ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;
@@ -148,12 +159,18 @@ _tqunits() {
         reload) _tqunits_value worker ;;
         enable) _tqunits_value worker ;;
         disable) _tqunits_value worker ;;
+        deploy) _tqunits_value worker ;;
+        rollback) _tqunits_value worker;  ;;
+        history) _tqunits_value worker ;;
+        build) _tqunits_value worker ;;
+        prune) _tqunits_value worker ;;
         pause) _tqunits_value worker ;;
         drain) _tqunits_value worker ;;
         maintenance) _tqunits_offer on off; _tqunits_value worker ;;
         resume) _tqunits_value worker ;;
+        harvest) _tqunits_value worker ;;
         completion) _tqunits_offer bash zsh fish ;;
-        help) _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair pause drain maintenance resume proxy manager completion version ;;
+        help) _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair deploy rollback history build prune pause drain maintenance resume proxy manager harvest completion version ;;
     esac
 }
 

@@ -23,6 +23,7 @@ YAML = "path: /\ncommand: [sleep, infinity]\nscaling: {max_workers: 2}\n"  # one
 
 WITHOUT_JSON = {
     "completion": "what it prints is a script for a shell",
+    "harvest": "it answers the manager, in a file",
     "manager": "it is the manager itself, and ends when it is stopped",
     "proxy": "it is the router itself, and ends when it is stopped",
 }
@@ -35,6 +36,8 @@ WITHOUT_JSON = {
         ("status", "did you mean 'tqunits ls' or 'tqunits why NAME'?"),
         ("sl", "did you mean 'tqunits ls'?"),
         ("up", "did you mean 'tqunits install --now'?"),
+        ("release", "did you mean 'tqunits deploy'?"),
+        ("undo", "did you mean 'tqunits rollback'?"),
         ("frobnicate", "see 'tqunits --help'"),
         ("ls --jsno", "see 'tqunits ls --help'"),
         ("install -C .", "write it before the verb: tqunits -C DIR install ..."),
@@ -87,7 +90,7 @@ def test_the_man_page_names_every_member_of_a_json_document(
 
 def test_the_man_page_names_every_document() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tqunits/cli").rglob("*.py"))
-    written = set(re.findall(r'output\.json\(\s*"(\w+)",\s*1', sources))
+    written = set(re.findall(r'output\.json(?:_line)?\(\s*"(\w+)",\s*1', sources))
     assert written == set(re.findall(r"^\.TP\n\.B tqunits\.(\w+)$", PAGE, re.M))
 
 
@@ -111,6 +114,8 @@ def test_every_verb_has_json_or_a_reason_to_have_none(verb: str) -> None:
         ("start", "error"),
         ("pause nobody", "error"),
         ("maintenance on nobody", "error"),
+        ("deploy", "error"),
+        ("history", "error"),
     ],
     ids=str,
 )

@@ -119,7 +119,7 @@ def busy(manager: Manager) -> bool:
         ("/restart", ("-d", '{"worker": "api", "mode": "flush"}'), (400, 400, 400, 403)),
         ("/restart", ("-d", '{"worker": "api", "instances": ["shop"]}'), (400, 400, 400, 403)),
         ("/restart?worker=api", ("-d", "{}"), (405, 405, 405, 403)),
-        ("/stop", ("-d", "x" * 5000), (413, 413, 413, 413)),
+        ("/stop", ("-d", "x" * 70_000), (413, 413, 413, 413)),
     ],
 )
 async def test_who_asks_decides(manager: Manager, target: str, words: tuple[str, ...], expected: object) -> None:

@@ -94,7 +94,7 @@ def test_every_name_of_the_rule_has_its_unit_file_among_those_that_are_written()
     written = {file.path.name for file in CASES["options"].files()}
     assert written >= set(polkit_rule.FRAGMENTS)
     rule = next(file.content for file in CASES["options"].files() if file.path.name == FILE)
-    named = {f"tq-{each}" for each in re.findall(r"/\^tq-([a-z]+)", rule)}
+    named = set(re.findall(r"[/^(|](tq-[a-z]+)", rule))
     assert named == {fragment.partition("@")[0].removesuffix(".service") for fragment in polkit_rule.FRAGMENTS}
 
 

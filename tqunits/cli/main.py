@@ -92,6 +92,17 @@ VERBS: tuple[Group, ...] = (
         ),
     ),
     Group(
+        "Releases",
+        "tqunits-deploy(1)",
+        (
+            Verb("deploy", "release what has changed, and let workers run it"),
+            Verb("rollback", "let a worker run an earlier release again"),
+            Verb("history", "show deploys: what, when, by whom, and how they ended"),
+            Verb("build", "make a release, and let it wait for its deploy"),
+            Verb("prune", "remove releases that are more than are to be kept"),
+        ),
+    ),
+    Group(
         "Traffic",
         "tqunits-pause(1)",
         (
@@ -102,7 +113,14 @@ VERBS: tuple[Group, ...] = (
         ),
     ),
     Group("Router", "tqunits-proxy(8)", (Verb("proxy", "run the router"),)),
-    Group("Manager", "tqunits-manager(8)", (Verb("manager", "run the manager"),)),
+    Group(
+        "Manager",
+        "tqunits-manager(8)",
+        (
+            Verb("manager", "run the manager"),
+            Verb("harvest", "make a release, as the manager has asked for it"),
+        ),
+    ),
     Group(
         "Other",
         "tqunits(1)",
@@ -124,7 +142,9 @@ _OTHER_WORDS = {
     "log": "logs",
     "journal": "logs",
     "up": "install --now",
-    "deploy": "install --now",
+    "release": "deploy",
+    "undo": "rollback",
+    "releases": "history",
     "down": "stop --all",
     "remove": "uninstall",
     "rm": "uninstall",

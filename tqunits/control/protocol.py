@@ -265,6 +265,17 @@ def works(answer: bytes) -> Mapping[Instance, Work] | None:
         return None
 
 
+def sends(answer: bytes, whose: Instance) -> bool:
+    """Whether a process sends requests to an instance, from a Status; False when the answer is not
+    valid."""
+    try:
+        workers = {worker["name"]: worker["endpoints"] for worker in json.loads(answer)["workers"]}
+        endpoints = workers.get(whose.worker, ())[whose.number - 1 : whose.number]
+        return any(endpoint["draining"] is not True for endpoint in endpoints)
+    except _NO_ANSWER:
+        return False
+
+
 def _count(value: object) -> int:
     """A number that is one already. Raises TypeError."""
     if type(value) is not int:

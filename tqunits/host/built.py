@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import field, replace
 from pathlib import Path
 
-from tqunits.host import source_tree
+from tqunits.host import release_links, source_tree
 from tqunits.host.made import Made
 from tqunits.host.source_tree import Result, Scope, Sources, TreeEntry
 from tqunits.layout import Layout
@@ -77,12 +77,13 @@ class Glance:
 
 
 def glance(worker: Worker, layout: Layout) -> Glance | None:
-    """Compare the worker's sources with the record. None when the worker has no build.
+    """Compare the worker's sources with the record. None when the worker has no build, or runs
+    releases: then `tqunits deploy` builds it.
 
     Raises OSError (PermissionError without the right to read the record), and TqunitsError for a
     folder beyond the bounds.
     """
-    if not worker.build.command:
+    if not worker.build.command or release_links.is_released(layout, worker.name):
         return None
     record = read(worker.name, layout)
     without = {*_whole(worker), _worker_yaml(worker), *worker.writable}
@@ -109,6 +110,8 @@ def glance_at_installed(worker: str, source: str, layout: Layout, given: Collect
     record = read(worker, layout)
     yaml = Path(source)
     if record is None or not record.is_ended or yaml.name != "worker.yaml":
+        return None
+    if release_links.is_released(layout, worker):
         return None
     folder = yaml.parent.parent
     own = (os.path.relpath(path, folder) for path in given)
@@ -227,9 +230,10 @@ def settle(worker: Worker, layout: Layout, now: Glance) -> None:
 
 
 def times(layout: Layout) -> Mapping[str, int]:
-    """For each worker when its program was built, in µs since 1970."""
+    """For each worker that runs from its folder when its program was built, in µs since 1970."""
     found = ((path.parent.name, path) for path in Path(layout.state, "built").glob("*/record"))
-    return {worker: time for worker, path in found if (time := _time_of(path))}
+    own = ((worker, path) for worker, path in found if not release_links.is_released(layout, worker))
+    return {worker: time for worker, path in own if (time := _time_of(path))}
 
 
 def remains(worker: str, layout: Layout) -> Path:
@@ -336,8 +340,8 @@ def _lines(record: Record) -> Iterator[str]:
         yield f"root {root}"
     for path, result in record.results.items():
         yield f"result {result.size} {result.modified} {path}"
-    for path, s in record.sources.items():
-        yield f"source {s.kind} {s.size} {s.modified} {s.changed} {s.content} {path}"
+    for path, source in record.sources.items():
+        yield f"source {source_tree.row_text(path, source)}"
 
 
 def _parse(lines: list[str]) -> Record:
@@ -351,7 +355,7 @@ def _parse(lines: list[str]) -> Record:
             size, modified, path = rest.split(" ", 2)
             results[path] = Result(int(size), int(modified))
         else:
-            kind, size, modified, changed, content, path = rest.split(" ", 5)
-            sources[path] = TreeEntry(kind, int(size), int(modified), int(changed), content)
+            path, source = source_tree.parse_row(rest)
+            sources[path] = source
     ended = lines[2] == _ENDED
     return Record(recipe=lines[1], is_ended=ended, sources=sources, results=results, roots=frozenset(roots))

@@ -14,10 +14,11 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.errors import Diagnostic, Severity, TqunitsError
 from tqunits.host import endings, execute, left_out, live, lost_drop_ins, prepare, rebuild
-from tqunits.host.build import Builder
+from tqunits.host.builder import Builder
 from tqunits.host.endings import Ending
 from tqunits.host.left_out import LeftOut
 from tqunits.host.live import Difference
+from tqunits.host.next_releases import settle_releases
 from tqunits.host.plan import make_plan
 from tqunits.host.premises import Premises
 from tqunits.host.prepare import Choice, Prepared
@@ -83,6 +84,7 @@ def install(
         tell_refused(prepared, tell)
         plan = prepare.with_ledger(make_plan(prepared.desired, prepared.observed, options), prepared)
         _report_left_out(layout, prepared)
+        settle_releases(prepared)
         results = execute.execute(plan, layout, bus, timeout_us=timeout_us, tell=tell)
         plan, differing = _with_limits(prepared, plan, bus, layout, tell)
         ended = endings.judged(results, layout, user_mode=premises.user_mode)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from tqunits.host import build, handover, live, pauses, traffic_file
+from tqunits.host import builder, handover, live, pauses, traffic_file
 from tqunits.layout import Layout
 from tqunits.system import files
 from tqunits.units import credentials, name
@@ -36,4 +36,4 @@ def _unread(layout: Layout) -> list[Path]:
     journals = name.access_journal(layout.units).parent if layout.sysusers else None
     folders = (layout.units, journals, layout.state, credentials.folder(layout.state), layout.sysusers, layout.polkit)
     temporary = (path for folder in folders if folder for path in files.leftovers(Path(folder)))
-    return [*dict.fromkeys(temporary), *(build.of_before() if layout.sysusers else ())]
+    return [*dict.fromkeys(temporary), *(builder.of_before() if layout.sysusers else ())]

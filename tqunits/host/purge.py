@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import build, built, writable
+from tqunits.host import builder, built, release_manifests, writable
 from tqunits.host.progress import FolderRemoval, FolderReturn, Tell, UserRemoval
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
@@ -61,8 +61,10 @@ def remains(layout: Layout, installed: Iterable[str]) -> tuple[Remains, ...]:
 def folders_of(worker: str, layout: Layout) -> list[Path]:
     """The folders with data of a worker and of each of its instances."""
     further = [folder for data in _data(layout) for folder in sorted(_entries(data)) if _is_further(folder, worker)]
-    own = (*(data / worker for data in _data(layout)), *further, built.remains(worker, layout))
-    return _there((*own, *(build.remains(worker) if layout.sysusers else ())))
+    asked = (layout.harvest_order(worker), layout.harvest_result(worker), layout.deploys(worker))
+    kept = (built.remains(worker, layout), *release_manifests.remains(worker, layout), *map(Path, asked))
+    own = (*(data / worker for data in _data(layout)), *further, *kept)
+    return _there((*own, *(builder.remains(worker) if layout.sysusers else ())))
 
 
 def users_of(worker: str, layout: Layout) -> list[str]:
@@ -76,7 +78,7 @@ def folders_of_all(layout: Layout) -> list[Path]:
     """All folders that may be ours, except units, which the plan removes, and the configuration,
     which stays."""
     whole = (Path(layout.state), Path(layout.runtime), Path(layout.cache))
-    return _there((*whole, *(build.remains(None) if layout.sysusers else _data(layout)), *_journals(layout)))
+    return _there((*whole, *(builder.remains(None) if layout.sysusers else _data(layout)), *_journals(layout)))
 
 
 def users_of_all(layout: Layout) -> list[str]:
@@ -142,7 +144,7 @@ def _entries(folder: Path) -> list[Path]:
 def _places(layout: Layout) -> tuple[Path, ...]:
     """The folders that contain a folder for each worker."""
     builds = (Path(layout.state) / "builds", Path(layout.cache) / "builds") if layout.sysusers else ()
-    return (*_data(layout), *builds)
+    return (*_data(layout), *builds, *((Path(layout.state) / "releases",) if layout.sysusers else ()))
 
 
 def _data(layout: Layout) -> tuple[Path, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tqunits.errors import TqunitsError
-from tqunits.host import build, built, due, lacking
-from tqunits.host.build import Builder
+from tqunits.host import builder, built, due, lacking, release_links, release_making, release_store
+from tqunits.host.builder import Builder
 from tqunits.host.built import Glance
 from tqunits.host.lacking import Lacking
 from tqunits.host.progress import BuildWaiver, StepStart, Tell
 from tqunits.layout import Layout
+from tqunits.lifecycle.release import BuildRequest
 from tqunits.light_dataclass import dataclass
 from tqunits.model import OriginKind, Worker
 from tqunits.units.steps import Build
@@ -54,6 +55,8 @@ class _Attempt:
     def perform(self) -> Lacking | None:
         """Returns why the worker can not run, or not with its present sources; None when it can."""
         worker = self._worker
+        if release_links.is_released(self._layout, worker.name):
+            return self._release() if release_making.lacks_program(worker, self._layout) else None
         lack = lacking.lacking(worker)
         if lack is not None:
             return lack
@@ -64,6 +67,27 @@ class _Attempt:
             return self._lack(error.message, error.hint)
         except OSError as error:
             return self._lack(str(error))
+
+    def _release(self) -> Lacking | None:
+        """The release that it runs has not the program that is configured now, so the worker could
+        not start: make one that has it."""
+        worker, layout = self._worker, self._layout
+        if self._builder is None:  # with --user there are no releases
+            return None
+        asked = BuildRequest("root", "install: the release before has not the program of its worker.yaml")
+        self.step = Build(
+            worker=worker.name, command=tuple(worker.build.command), reason="its release lacks its program"
+        )
+        self._tell(StepStart(self.step))
+        try:
+            with release_store.exclusively(layout, worker.name):
+                release = release_making.make(worker, layout, self._builder, asked).manifest.release
+                release_links.point(layout, worker.name, {whose.number: release for whose in worker.instances})
+        except TqunitsError as error:
+            return self._lack(error.message, error.hint)
+        except OSError as error:
+            return self._lack(str(error))
+        return None
 
     def _build(self, now: Glance) -> Lacking | None:
         worker = self._worker
@@ -80,7 +104,7 @@ class _Attempt:
         self._tell(StepStart(self.step))
         if self._builder is not None:
             return self._builder.build(worker, now)
-        return build.build_for_oneself(worker, self._layout, now)
+        return builder.build_for_oneself(worker, self._layout, now)
 
     def _lack(self, reason: str, hint: str | None = None) -> Lacking:
         return Lacking(worker=self._worker.name, reason=f"its build is not done: {reason}", hint=hint)

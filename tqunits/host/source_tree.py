@@ -32,6 +32,9 @@ MAX_READ: Final = 1 << 30
 """How many bytes of one worker's files are read. Files beyond that are known by size and time
 only."""
 
+MAX_READ_EXACTLY: Final = 16 << 30
+"""The same where each byte counts: half a minute of a CPU. What is larger is data, no sources."""
+
 MAX_RESULTS: Final = 500
 """How many files of a build are looked at: those nearest to the worker's folder."""
 
@@ -75,6 +78,7 @@ class Scope:
 
     without: Collection[str] = frozenset()  # paths, with everything below them
     all_may_read: bool = True  # only files that everybody may read
+    is_exact: bool = False  # every file is known by its content: more than MAX_READ_EXACTLY is an error
 
 
 def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, TreeEntry]:
@@ -82,10 +86,21 @@ def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, TreeEntry]:
 
     Raises OSError, and TqunitsError beyond a bound.
     """
-    walk = _TreeWalk(known, scope)
+    walk = _TreeWalk(known, scope, _left=MAX_READ_EXACTLY if scope.is_exact else MAX_READ)
     with opened_for_root(folder) as descriptor:
         walk.folder(descriptor, "", 1)
     return walk.found
+
+
+def row_text(path: str, entry: TreeEntry) -> str:
+    """A line of a record; the path may have any character but NUL."""
+    return f"{entry.kind} {entry.size} {entry.modified} {entry.changed} {entry.content} {path}"
+
+
+def parse_row(text: str) -> tuple[str, TreeEntry]:
+    """The inverse. Raises ValueError."""
+    kind, size, modified, changed, content, path = text.split(" ", 5)
+    return path, TreeEntry(kind, int(size), int(modified), int(changed), content)
 
 
 def differences(before: Sources, now: Sources) -> list[str]:
@@ -136,8 +151,8 @@ class _TreeWalk:
     known: Sources
     scope: Scope
     found: dict[str, TreeEntry] = field(default_factory=dict)
-    _entries: int = 0
     _left: int = MAX_READ
+    _entries: int = 0
     _begin: int = field(default_factory=time.time_ns)
 
     def folder(self, folder: int, path: str, depth: int) -> None:
@@ -169,13 +184,19 @@ class _TreeWalk:
     def _file(self, name: str, found: os.stat_result, folder: int, path: str) -> TreeEntry:
         kind = PROGRAM if found.st_mode & stat.S_IXUSR else FILE
         known, row = self.known.get(path), _row(found, kind, "")
-        if known is not None and known.changed and known[:4] == row[:4]:
+        if known is not None and known.changed and known[:4] == row[:4] and not self._is_vague(known):
             return known
         content = self._content(name, found, folder)
         is_racy = self._begin - row.changed < _RACY_NS
         return row._replace(content=content, changed=0 if is_racy else row.changed)
 
+    def _is_vague(self, known: TreeEntry) -> bool:
+        """Whether an earlier walk did not read the file, and this one has to."""
+        return self.scope.is_exact and "-" in known.content
+
     def _content(self, name: str, found: os.stat_result, folder: int) -> str:
+        if found.st_size > self._left and self.scope.is_exact:
+            raise TqunitsError(f"it has more than {MAX_READ_EXACTLY >> 30} GiB in files")
         if found.st_size > self._left:
             return f"{found.st_size}-{found.st_mtime_ns}"
         digest = hashlib.blake2b(digest_size=20)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import socket
 from typing import Final
 
 from tqunits import __version__
-from tqunits.control import manager_protocol, protocol
+from tqunits.control import deploy_protocol, manager_protocol, protocol
 from tqunits.control.manager_protocol import METHODS, Meant
 from tqunits.control.protocol import Body, Problem
 from tqunits.control.server import MAX_CLIENTS, PATIENCE, LocalServer
@@ -25,6 +26,8 @@ from tqunits.http.head import RequestHead
 from tqunits.manager import file_times
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.callers import Callers
+from tqunits.manager.deploy_answers import DeployAnswers
+from tqunits.manager.deploy_desk import Deploys
 from tqunits.manager.file_times import FileTimes
 from tqunits.manager.journal_reader import JournalReader
 from tqunits.manager.operating import operate
@@ -54,16 +57,18 @@ class ManagerAnswers:
         readiness: ReadinessFile,
         bus: Bus,
         journal: Announcements,
+        deploys: Deploys | None = None,
     ) -> None:
-        """`place`: the path of a new socket, or systemd's socket."""
+        """`place`: the path of a new socket, or systemd's socket. `deploys`: None with --user."""
         self._registry = registry
+        self._since = time.time_ns() // 1000
+        self._deploys = None if deploys is None else DeployAnswers(deploys, self._since)
         self._events = events
         self._readiness = readiness
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._files = FileTimes(self._thread, lambda: registry.records.values())  # noqa: PLW0108 - an install makes another mapping
         self._bus = bus
         self._journal = journal
-        self._since = time.time_ns() // 1000
         self._callers = Callers(registry.operators)
         self._reader = JournalReader(user_mode=bus.user_mode)
         self.server = LocalServer(
@@ -73,7 +78,7 @@ class ManagerAnswers:
             max_clients=MAX_CLIENTS,
             max_of_a_user=MAX_OF_A_USER,
             patience=PATIENCE,
-            max_body=manager_protocol.MAX_ASKED,
+            max_body=deploy_protocol.MAX_ASKED_DEPLOY,
             ends_with_client=True,
         )
 
@@ -95,6 +100,8 @@ class ManagerAnswers:
     async def _found(self, head: RequestHead, target: str, data: bytes, caller: Caller) -> Body:
         """The answer to who may ask for something."""
         path = target.partition("?")[0]
+        if path in deploy_protocol.PATHS:
+            return await self._deployed(head, target, data, caller)
         if target in METHODS:
             _require(head, b"POST")
             return await self._operated(target, data, caller)
@@ -107,6 +114,23 @@ class ManagerAnswers:
         after, wait_us = manager_protocol.events_question(target)
         self._tell(caller, path)
         return await self._changes(caller, after, wait_us / 1e6)
+
+    async def _deployed(self, head: RequestHead, target: str, data: bytes, caller: Caller) -> Body:
+        """What is about deploys."""
+        if self._deploys is None:
+            raise Problem(409, "with --user workers run from their folders: 'tqunits --user restart' takes a change")
+        is_question = target.partition("?")[0] == deploy_protocol.DEPLOYS
+        _require(head, b"GET" if is_question else b"POST")
+        if is_question:
+            return await self._deploys.asked(target, caller)
+        body = protocol.asked(data)
+        if target == deploy_protocol.PRUNE:
+            return await self._deploys.pruned(body, caller)
+        return self._deploys.accepted(body, caller, self._tell_of)
+
+    def _tell_of(self, caller: Caller, target: str, workers: Collection[str]) -> None:
+        if caller.is_operator:
+            self._journal.asked(caller.actor, target, ",".join(workers), workers)
 
     async def _instances(self, caller: Caller) -> Body:
         """All of one moment that he may know of, but for the files, which are looked at first."""

@@ -23,6 +23,10 @@ from tqunits.light_dataclass import dataclass
 from tqunits.manager.announcements import SOCKET, Announcements
 from tqunits.manager.answering import ManagerAnswers
 from tqunits.manager.checks import HealthChecks
+from tqunits.manager.deploy_desk import Deploys
+from tqunits.manager.deploy_files import DeployFiles
+from tqunits.manager.deploy_log import DeployLog
+from tqunits.manager.harvests import Harvests
 from tqunits.manager.idle_watch import IdleWatch
 from tqunits.manager.metrics_endpoint import MetricsEndpoint
 from tqunits.manager.observer import Observer
@@ -30,9 +34,10 @@ from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.record import Change, InstanceRecord
 from tqunits.manager.registry import Registry
+from tqunits.manager.roll import Hands
 from tqunits.manager.router_status import Routers
 from tqunits.manager.scraping import Scraping
-from tqunits.model import Instance
+from tqunits.model import USUAL_ROLLS, Instance
 from tqunits.system import loop as event_loop
 from tqunits.system.bus import Bus
 from tqunits.system.files import made_us
@@ -49,6 +54,7 @@ class ManagerSetup:
     control: Path | socket  # the path of a new control socket, or systemd's socket
     notifier: Notifier
     is_journal: bool  # stderr is the journal
+    rolls: int = USUAL_ROLLS  # workers that are replaced at once
     metrics: str | None = None  # 127.0.0.1:PORT or [::1]:PORT, where it answers GET /metrics
 
 
@@ -90,11 +96,14 @@ class _Manager:
             is_idle=idle.is_idle,
             say=say,
         )
+        deploys = self._deploys(readiness, routers)
         commands = ManagerAnswers(
-            self._setup.control, self._registry, self._events, readiness, self._bus, self._journal
+            self._setup.control, self._registry, self._events, readiness, self._bus, self._journal, deploys
         )
         observer.begin(lambda: self._on_placed(checks, readiness), readiness.out)
         idle.start(checks.wake)
+        if deploys is not None:
+            deploys.resume()
         await commands.server.start()
         metrics = self._metrics(routers)
         if metrics is not None:
@@ -103,12 +112,30 @@ class _Manager:
         self._sign_of_life()
         await self._stop.wait()
         self._setup.notifier.stopping("ending; workers and routers run on")
+        if deploys is not None:
+            deploys.close()
         idle.close()
         checks.close()
         observer.close()
         commands.close()
         if metrics is not None:
             metrics.close()
+
+    def _deploys(self, readiness: ReadinessFile, routers: Routers) -> Deploys | None:
+        """None with --user: there a worker runs from its folder."""
+        layout, say = self._setup.layout, self._journal.say
+        if self._setup.user_mode:
+            return None
+        hands = Hands(
+            bus=self._bus,
+            layout=layout,
+            registry=self._registry,
+            readiness=readiness,
+            routers=routers,
+            harvests=Harvests(self._bus, layout),
+        )
+        log = DeployLog(DeployFiles(layout), say)
+        return Deploys(hands, log, self._journal, rolls=self._setup.rolls)
 
     def _metrics(self, routers: Routers) -> MetricsEndpoint | None:
         if self._setup.metrics is None:

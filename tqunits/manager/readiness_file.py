@@ -1,5 +1,6 @@
-"""Writes the file of the instances that get no traffic, because their health checks fail or an
-operator has stopped them (routing/unready.py), each time that they are others.
+"""Writes the file of the instances that get no traffic, because their health checks fail, because
+they are about to be replaced, or because an operator has stopped them (routing/unready.py), each
+time that they are others.
 
 The routers read it within a millisecond. It stays while systemd restarts the manager, so that an
 instance that hangs is not let in again by a crash of the manager; it goes with a stop of the
@@ -38,6 +39,7 @@ class ReadinessFile:
         self._text, found = recalled(place)
         self._out = _by_instance(found.failing)
         self._stopped = _by_instance(found.stopped)
+        self._replaced: Mapping[Instance, int] = {}
         self._is_due = False
         registry.subscribe(self._on_change)
 
@@ -58,6 +60,17 @@ class ReadinessFile:
         self._stopped = {whose: since for whose, since in self._stopped.items() if whose not in names}
         self.write()
 
+    def take_out(self, instances: Iterable[Instance]) -> None:
+        """These are about to be replaced: no request is sent to them from now on."""
+        self._replaced = {**self._replaced, **dict.fromkeys(instances, _now())}
+        self.write()
+
+    def let_in(self, instances: Iterable[Instance]) -> None:
+        """These are replaced, or stay as they are: requests are sent to those that serve."""
+        names = frozenset(instances)
+        self._replaced = {whose: since for whose, since in self._replaced.items() if whose not in names}
+        self.write()
+
     def write(self) -> None:
         """Write the file, if something else stands in it."""
         self._is_due = False
@@ -67,7 +80,7 @@ class ReadinessFile:
         now = _now()
         self._out = {whose: self._out.get(whose, now) for whose in wanted}
         self._stopped = {w: t for w, t in self._stopped.items() if w in records and not _began_since(records[w], t)}
-        text = unready_text(Unready(_by_name(self._out), _by_name(self._stopped)))
+        text = unready_text(Unready(_by_name({**self._out, **self._replaced}), _by_name(self._stopped)))
         if text == self._text:
             return
         self._text = text

@@ -27,6 +27,7 @@ class Place:
     public: str | None = None  # the folder whose files the router serves, absolute
     health: Health | None = None  # the rules of its checks; None: its drop-in does not say
     operators: tuple[str, ...] = ()  # who may operate the worker: users, and groups as %group
+    is_spare: bool = False  # it runs only while the others are replaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,11 @@ class Caller:
         """As the journal has him."""
         return f"{self.uid}/{self.user}"
 
+    @property
+    def name(self) -> str:
+        """As the history of deploys has him."""
+        return "root" if self.uid == 0 else self.actor
+
     def operates(self, worker: str) -> bool:
         """Whether he may ask about this worker."""
         return self.workers is None or worker in self.workers

@@ -3,11 +3,12 @@
     {"version": 1, "unready": {"api:2": 1790000000000000}, "stopped": {"web": 1790000000000000}}
 
 The manager writes it, and the routers read it. `unready`: instances that get no traffic because
-their health checks fail. `stopped`: instances that an operator has stopped: nobody waits for a
-worker all of whose instances are; missing where there are none. An instance is named as its unit:
-`api` is the first, `api:2` the second. With each stands since when (µs since 1970): one whose file
-`serving` is newer was started since, and gets traffic again although the manager has not seen it
-yet. No file, or one that does not read: all instances that serve get traffic.
+their health checks fail, or because they are about to be replaced. `stopped`: instances that an
+operator has stopped: nobody waits for a worker all of whose instances are; missing where there are
+none. An instance is named as its unit: `api` is the first, `api:2` the second. With each stands
+since when (µs since 1970): one whose file `serving` is newer was started since, and gets traffic
+again although the manager has not seen it yet. No file, or one that does not read: all instances
+that serve get traffic.
 
 What administrators have ordered stands in another file (traffic.py), because each file has one
 writer: the command line writes as root, and the manager as a user of its own, who may not write

@@ -181,9 +181,8 @@ class _Walk:
 
     def _follow(self, link: int, path: str) -> list[str]:
         """Follow a link of root's in a folder of root's. Another user's link lies there only if
-        root has brought it in: as a result of a build (harvest.py), or from an archive. Where such
-        a link leads is not root's decision.
-        """
+        root has brought it in: as a result of a build (build_results.py), or from an archive. Where
+        such a link leads is not root's decision."""
         try:
             self._links += 1
             if self._links > MAX_LINKS:

@@ -1,4 +1,5 @@
-"""Counts what a build has made, within bounds: for the watch while it runs, and for the harvest.
+"""Counts what a build has made, or what a folder has, within bounds: for the watch while the build
+runs, for the harvest, and for a release.
 
 The build makes all names in a workspace, and may make them without end, nested or side by side. So
 folders are read as a stream (a list of a million names would take 300 MB), opened below each other
@@ -39,11 +40,12 @@ class Beyond(TqunitsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much a build may make."""
+    """How much a build may make, or a folder may have."""
 
     size: int  # bytes
     entries: int = MAX_ENTRIES
     depth: int = MAX_DEPTH
+    verb: str = "made"  # what "it" did, for the message; "has" for a folder
 
 
 @dataclass(slots=True)
@@ -58,19 +60,19 @@ class Tally:
         """Count one file or folder. Raises Beyond."""
         self.entries += 1
         if self.entries > self.bounds.entries:
-            raise Beyond(f"it made more than {self.bounds.entries} files and folders")
+            raise Beyond(f"it {self.bounds.verb} more than {self.bounds.entries} files and folders")
         self.add_size(size)
 
     def add_size(self, size: int) -> None:
         """Count bytes. Raises Beyond."""
         self.size += size
         if self.size > self.bounds.size:
-            raise Beyond(f"it made more than {quote.size(self.bounds.size)}, which is its build.disk_max")
+            raise Beyond(f"it {self.bounds.verb} more than {quote.size(self.bounds.size)}, which is its build.disk_max")
 
     def descend(self, depth: int) -> None:
         """Check the depth of a folder. Raises Beyond."""
         if depth > self.bounds.depth:
-            raise Beyond(f"it made folders more than {self.bounds.depth} deep")
+            raise Beyond(f"it {self.bounds.verb} folders more than {self.bounds.depth} deep")
 
 
 @dataclass(slots=True)
@@ -144,3 +146,18 @@ def opened_for_root(path: Path) -> Iterator[int]:
     """Open a folder by its path; only links of root's are followed. Raises OSError."""
     with ownership.anchor(path) as anchor, opened_below(anchor.descriptor, anchor.rest) as descriptor:
         yield descriptor
+
+
+def read_for_root(path: Path, most: int) -> bytes:
+    """The content of a regular file in a folder of somebody else's; only links of root's are
+    followed. Raises OSError, and TqunitsError for anything but a regular file of at most `most`
+    bytes."""
+    with ownership.anchor(path) as anchor:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+        with os.fdopen(ownership.open_below(anchor.descriptor, anchor.rest, flags), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise TqunitsError(f"{path} is not a regular file")
+            content = stream.read(most + 1)
+    if len(content) > most:
+        raise TqunitsError(f"{path}: longer than {most} bytes")
+    return content

@@ -55,6 +55,14 @@ def exists(user: str) -> bool:
     return _account(user) is not None
 
 
+def uid_of(user: str) -> int:
+    """The uid of a user. Raises TqunitsError when there is no such user."""
+    account = _account(user)
+    if account is None:
+        raise TqunitsError(f"there is no user {user}")
+    return account.pw_uid
+
+
 def group_of(user: str) -> int:
     """The gid of a user's own group. Raises TqunitsError when there is no such user."""
     account = _account(user)

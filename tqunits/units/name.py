@@ -36,6 +36,8 @@ APPLY = "tq-apply.service"
 APPLY_TEMPLATE = "tq-apply@.service"
 APPLY_UNITS = (APPLY, APPLY_TEMPLATE)
 """The units by which the manager has root apply the configuration: of all workers, and of one."""
+HARVEST_TEMPLATE = "tq-harvest@.service"
+"""The unit by which the manager has root make a worker's release, and point instances to one."""
 IN_GROUPS = (PROXY_TEMPLATE, MANAGER)
 """The units of those who reach the sockets of workers (listen: unix, fd): they are in the workers'
 groups."""
@@ -94,6 +96,11 @@ def service(whose: Whose) -> str:
 def drop_in(unit: str, units: PurePosixPath) -> PurePosixPath:
     """The path of our drop-in of a unit, below the folder of the units."""
     return units / f"{unit}.d" / DROP_IN
+
+
+def harvest(worker: str) -> str:
+    """The unit that makes releases of a worker."""
+    return f"tq-harvest@{worker}.service"
 
 
 def socket(whose: Whose) -> str:

@@ -29,12 +29,12 @@ MANAGER_VERBS: Final = ("start", "stop", "restart", "reset-failed")
 """What the manager asks of workers and of their builds."""
 
 APPLY_VERBS: Final = ("start",)
-"""What the manager asks of tq-apply.service and tq-apply@NAME.service: a run that has begun goes on
-to its end."""
+"""What the manager asks of tq-apply.service, tq-apply@NAME.service and tq-harvest@NAME.service: a
+run that has begun goes on to its end."""
 
 OPERATOR_VERBS: Final = ("start", "stop", "restart")
 
-FRAGMENTS: Final = (name.WORKER_TEMPLATE, name.BUILD_TEMPLATE, *name.APPLY_UNITS)
+FRAGMENTS: Final = (name.WORKER_TEMPLATE, name.BUILD_TEMPLATE, *name.APPLY_UNITS, name.HARVEST_TEMPLATE)
 """The unit files of the names that the rule allows."""
 
 _OPERATORS: Final = late_pattern(r"^var operators = (\{.*\});$", re.MULTILINE)
@@ -58,7 +58,7 @@ def values(operators: Operators) -> Mapping[str, object]:
         "operator_verbs": json.dumps(OPERATOR_VERBS),
         "worker": f"^tq-worker@({name.WORKER_PATTERN})(:{name.NUMBER_PATTERN})?\\.service$",
         "build": f"^tq-build@{name.WORKER_PATTERN}(\\.fetch)?\\.service$",
-        "apply": f"^tq-apply(@{name.WORKER_PATTERN})?\\.service$",
+        "apply": f"^(tq-apply(@{name.WORKER_PATTERN})?|tq-harvest@{name.WORKER_PATTERN})\\.service$",
         "apply_verbs": json.dumps(APPLY_VERBS),
         "operators": _dump(operators),
     }

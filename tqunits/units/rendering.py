@@ -20,6 +20,7 @@ from tqunits.light_dataclass import dataclass
 from tqunits.model import (
     INFINITY,
     MANAGER_USER,
+    USUAL_ROLLS,
     Configuration,
     Host,
     Instance,
@@ -45,6 +46,7 @@ from tqunits.units import (
     name,
     polkit_rule,
     quote,
+    release_mount,
     sandbox,
     unitfile,
 )
@@ -195,6 +197,7 @@ class _Rendering:
         if not self._target.user_mode:  # with --user the one who asks may apply it himself
             for unit in name.APPLY_UNITS:
                 yield self._unit(unit, f"{name.APPLY}.j2", {**values, "is_single": unit == name.APPLY_TEMPLATE})
+            yield self._unit(name.HARVEST_TEMPLATE, f"{name.HARVEST_TEMPLATE}.j2", values)
         if not self._target.user_mode:  # a user's manager has no journals of its own
             path = name.access_journal(self._target.layout.units)
             text = self._from_template(f"{_JOURNALD}.j2", {})
@@ -321,6 +324,7 @@ def _shared_values(
         "missing": quote.command([*target.argv_alone("missing"), str(layout.ledger), str(layout.units)]),
         **_manager_values(server.manager, target),
         "applying": quote.command([*target.program, "apply"]),
+        "harvesting": quote.command([*target.program, "harvest"]),
         "apply_timeout": quote.span(_APPLY_TIMEOUT),
         "workers": quote.path_word(str(server.workers.directory)),
         "configuration": quote.path_word(str(layout.configuration)),
@@ -343,6 +347,7 @@ def _manager_values(manager: ManagerSettings, target: Host) -> TemplateValues:
     metrics = manager.metrics
     own = ["--user"] if target.user_mode else []
     options = [] if metrics is None else ["--metrics", metrics]
+    options += ["--rolls", str(manager.max_parallel_rolls)] if manager.max_parallel_rolls != USUAL_ROLLS else []
     return {
         "managing": quote.command([*target.program, *own, "manager", *options]),
         "metrics_port": "" if manager.port is None else quote.count(manager.port),
@@ -408,7 +413,10 @@ def _worker_values(
         **(_further(worker, whose) if whose.number > 1 else {"further": False}),
         "sockets": name.socket(whose) if worker.listen is Listen.FD else "",
         "unix": worker.listen is Listen.UNIX,
-        "sandbox": sandbox.directives(worker, [str(target.alone)], systemd=target.systemd, user_mode=target.user_mode),
+        "sandbox": (
+            *release_mount.directives(worker, whose, target),
+            *sandbox.directives(worker, [str(target.alone)], systemd=target.systemd, user_mode=target.user_mode),
+        ),
         "limits": limit_directives(worker.limits),
         **_life(worker, target),
     }

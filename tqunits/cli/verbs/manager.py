@@ -20,6 +20,7 @@ from tqunits.cli.context import Context
 from tqunits.control.server import inherited_control
 from tqunits.errors import ExitStatus
 from tqunits.manager.daemon import ManagerSetup, manage
+from tqunits.model import USUAL_ROLLS
 from tqunits.system.notify import Notifier, inherited_sockets
 
 
@@ -30,6 +31,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--metrics", metavar="ADDRESS:PORT", type=_loopback, help="where to answer GET /metrics (manager.metrics)"
+    )
+    parser.add_argument(
+        "--rolls",
+        metavar="N",
+        type=int,
+        default=USUAL_ROLLS,
+        help="how many workers are replaced at once (manager.max_parallel_rolls)",
     )
 
 
@@ -57,6 +65,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             notifier=notifier,
             is_journal="JOURNAL_STREAM" in os.environ,
             metrics=arguments.metrics,
+            rolls=arguments.rolls,
         )
     )
     return ExitStatus.OK

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tqunits.errors import TqunitsError
-from tqunits.host.harvest import bring_home
+from tqunits.host.build_results import bring_home
 from tqunits.system import files
 from tqunits.system.process import run
 from tqunits.system.survey import Bounds, Watch

@@ -35,47 +35,17 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import field
 from pathlib import Path
-from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.host.hostile_files import READ, Untaken, file_copy, is_strange, is_taken_kind
 from tqunits.host.made import NOTHING, Made
-from tqunits.late_pattern import late_pattern
 from tqunits.light_dataclass import dataclass
-from tqunits.system.files import temporary_name
+from tqunits.system.files import is_temporary, temporary_name
 from tqunits.system.survey import Bounds, Tally, opened, opened_below, opened_for_root
-
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # opening a FIFO must not block
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_CHUNK: Final = 1 << 20
-
-_STAGING = late_pattern(r"\.tqunits-[0-9a-f]{16}\.tmp")
-_STRANGE = late_pattern("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # an undecodable byte is a surrogate (PEP 383)
-
-
-MAX_NAMED: Final = 5
-"""How many names are told; the others are counted."""
 
 
 class NotMade(TqunitsError):
     """The build has not made the worker's command. The message is its path."""
-
-
-@dataclass(slots=True)
-class Untaken:
-    """Names that are not taken: up to MAX_NAMED of them, and how many there are."""
-
-    names: list[str] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, path: str) -> None:
-        """Add one name."""
-        self.count += 1
-        if len(self.names) < MAX_NAMED:
-            self.names.append(path)
-
-    def __str__(self) -> str:
-        more = self.count - len(self.names)
-        return ", ".join(self.names) + (f" and {more} more" if more else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +107,7 @@ class _Rules:
     def take(self, name: str, path: str, found: os.stat_result, *, is_within: bool) -> bool:
         """Whether this file or folder is taken, by its name, type and owner. `is_within`: it lies
         in a folder that the build has made."""
-        if found.st_uid != self.owner or stat.S_IFMT(found.st_mode) not in _TAKEN:
-            return False
-        if name.startswith("-") or name == ".git" or _STRANGE.search(name):
+        if found.st_uid != self.owner or not is_taken_kind(found) or is_strange(name):
             return False
         is_named = not name.startswith(".") or is_within
         return is_named or any(n == path or n.startswith(f"{path}/") for n in self.named)
@@ -151,9 +119,6 @@ class _Rules:
     def is_before(self, path: str) -> bool:
         """Whether an earlier build has made this path."""
         return self.before.has(path)
-
-
-_TAKEN: Final = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
 
 
 @dataclass(slots=True)
@@ -234,17 +199,12 @@ class _Copy(_Look):
         self.names.append(path)
 
     def file(self, name: str, source: int, found: os.stat_result, path: str) -> None:
-        with os.fdopen(os.open(name, _READ, dir_fd=source), "rb") as reader:
+        with os.fdopen(os.open(name, READ, dir_fd=source), "rb") as reader:
             found = os.fstat(reader.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_uid != self.rules.owner:
                 return
-            with os.fdopen(os.open(name, _CREATE, 0o600, dir_fd=self.staging), "wb") as writer:
-                while chunk := reader.read(_CHUNK):
-                    self.tally.add_size(len(chunk))
-                    writer.write(chunk)
-                writer.flush()
-                os.fchmod(writer.fileno(), 0o755 if found.st_mode & stat.S_IXUSR else 0o644)
-                os.fsync(writer.fileno())
+            with file_copy(reader, name, self.staging, self.tally) as copy:
+                os.fsync(copy)
         self.names.append(path)
 
     def folder(self, name: str, source: int, target: int | None, path: str, depth: int) -> None:
@@ -402,7 +362,7 @@ def _remove_leftovers(target: int) -> None:
     be removed.
     """
     with os.scandir(target) as entries:
-        found = [entry.name for entry in entries if _STAGING.fullmatch(entry.name) and _is_ours(entry)]
+        found = [entry.name for entry in entries if is_temporary(entry.name) and _is_ours(entry)]
     for name in found:
         _remove(name, target)
 

@@ -5,7 +5,7 @@ A build runs other people's code (a compiler's plug-ins, a package's install scr
 never runs as root or as the worker, and never sees a secret: tq-build@NAME.service gives build-NAME
 a copy of the worker's folder to write in (units/build_units.py has the unit, alone/workspace.py
 makes the copy). We take the results of a build that succeeded into the worker's folder, as root's
-files (harvest.py), and remember them (built.py). A build that fails replaces nothing.
+files (build_results.py), and remember them (built.py). A build that fails replaces nothing.
 
 Builds come before the steps of an install, because a build may make the file that a credential
 names. So the units and the account of a build are written here, before the steps of the plan that
@@ -23,15 +23,15 @@ ends it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tqunits import placeholders
 from tqunits.errors import TimedOut, TqunitsError
-from tqunits.host import built, harvest
+from tqunits.host import build_results, built
+from tqunits.host.build_results import Harvest
 from tqunits.host.built import Glance
-from tqunits.host.harvest import Harvest
 from tqunits.host.lacking import Lacking, command_missing
 from tqunits.host.progress import BarredFiles, OwnFiles, Tell, ignore, waiting
 from tqunits.host.source_tree import Sources
@@ -91,6 +91,11 @@ def _commands(worker: Worker) -> Iterator[tuple[str, ...]]:
     yield worker.build.command
 
 
+class BuildFailed(TqunitsError):
+    """A build has ended without a result. The message is a sentence without a subject; the hint has
+    the last lines of its journal."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
     """Runs builds in their units."""
@@ -103,28 +108,40 @@ class Builder:
     def build(self, worker: Worker, now: Glance) -> Lacking | None:
         """Build one worker. Returns what went wrong, or None when all results are in place. Raises
         TqunitsError."""
+        try:
+            with self.built(worker) as said:
+                home = _bring_home(worker, now.sources)
+                if command_missing(worker):
+                    return _not_made(worker, said())
+        except BuildFailed as failed:
+            return Lacking(worker=worker.name, reason=failed.message, hint=failed.hint)
+        except (TqunitsError, OSError) as error:
+            return Lacking(worker=worker.name, reason=f"what its build made is not taken over: {error}")
+        built.end(worker, SYSTEM_LAYOUT, now.sources, home.made)
+        self._tell_of(worker.name, home)
+        return None
+
+    @contextmanager
+    def built(self, worker: Worker) -> Iterator[Callable[[], str]]:
+        """Run the build of one worker. Inside, its copy of the worker's folder is as the build has
+        left it (`workspace`); yields what tells the last lines of the build's journal.
+
+        Raises BuildFailed, TqunitsError.
+        """
         self._lay_down(worker)
         built.lend(worker, SYSTEM_LAYOUT, users.group_of(build_account_of(worker.name)))
         units = unit.units(worker)
         with self._workspace(worker, units) as watch:
             results = {result.unit: result for result in self._run(units, watch)}
             reason = _reason(results, units, watch, self.timeout_us)
-            said = self._said(results, units) if reason else ""
             if watch.beyond:
                 _remove(_caches(worker.name))  # caches count as well: with them every later build would be too large
             if reason:
-                return Lacking(worker=worker.name, reason=reason, hint=said or None)
+                raise BuildFailed(reason, hint=self._said(results, units) or None)
             try:
-                home = _bring_home(worker, now.sources)
-            except harvest.NotMade:
-                return _not_made(worker, self._said(results, units))
-            except (TqunitsError, OSError) as error:
-                return Lacking(worker=worker.name, reason=f"what its build made is not taken over: {error}")
-        if command_missing(worker):
-            return _not_made(worker, self._said(results, units))
-        built.end(worker, SYSTEM_LAYOUT, now.sources, home.made)
-        self._tell_of(worker.name, home)
-        return None
+                yield lambda: self._said(results, units)
+            except build_results.NotMade:
+                raise BuildFailed(not_made(worker), hint=self._said(results, units) or None) from None
 
     def _tell_of(self, worker: str, home: Harvest) -> None:
         if home.kept.count:
@@ -244,8 +261,8 @@ def _bring_home(worker: Worker, sources: Sources) -> Harvest:
     command or of the worker's command is that path."""
     words = [word.removeprefix(f"{worker.folder}/") for word in (*worker.build.command, *worker.command)]
     named = [word for word in words if not word.startswith(("/", "-"))]
-    return harvest.bring_home(
-        Path(unit.copy(worker.name, _STATE)),
+    return build_results.bring_home(
+        workspace(worker.name),
         Path(worker.folder),
         last=worker.command[0].removeprefix(f"{worker.folder}/"),
         named=named,
@@ -255,13 +272,23 @@ def _bring_home(worker: Worker, sources: Sources) -> Harvest:
     )
 
 
+def not_made(worker: Worker) -> str:
+    """What to say of a build that has succeeded without a program."""
+    return f"its build did not make {worker.command[0]}"
+
+
 def _not_made(worker: Worker, said: str) -> Lacking:
-    return Lacking(worker=worker.name, reason=f"its build did not make {worker.command[0]}", hint=said or None)
+    return Lacking(worker=worker.name, reason=not_made(worker), hint=said or None)
+
+
+def workspace(worker: str) -> Path:
+    """The build's copy of the worker's folder. Its content is the build's account's."""
+    return Path(unit.copy(worker, _STATE))
 
 
 def _workspace(worker: str) -> tuple[Path, ...]:
     """The unit's StateDirectory=, which only its user may read."""
-    return Path(unit.folder(worker, _STATE)), Path(unit.copy(worker, _STATE))
+    return Path(unit.folder(worker, _STATE)), workspace(worker)
 
 
 def _caches(worker: str) -> tuple[Path, ...]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tqunits.errors import TqunitsError
-from tqunits.host.harvest import Harvest, NotMade, Untaken, bring_home
+from tqunits.host.build_results import Harvest, NotMade, bring_home
+from tqunits.host.hostile_files import Untaken
 from tqunits.host.made import Made
 from tqunits.system.process import run
 from tqunits.system.survey import MAX_DEPTH, Bounds

@@ -1,0 +1,271 @@
+"""Deploys on a booted systemd: a release is made and run without a failed request, a bad one is
+taken back, and the history says what was done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from machine import rest, wake
+
+from .conftest import ROOT, Site
+from .hammering import RESTART, RUDE, check, hammered, rude
+from .test_backoff import wait
+
+RELEASES = "/var/lib/tqunits/releases/alpha"
+KILLER = """
+import os, subprocess, sys
+
+what = f'"what": "{sys.argv[1]}"'
+show = ["systemctl", "show", "--value", "--property=MainPID", "tq-manager.service"]
+pid = int(subprocess.run(show, capture_output=True, text=True, check=True).stdout)
+path = "/var/lib/tqunits/manager/deploys/alpha.json"
+before = open(path).read().count(what)
+print("ready", flush=True)
+while open(path).read().count(what) == before:
+    pass
+os.kill(pid, 9)
+print("killed", flush=True)
+"""
+"""Kills the manager as soon as it has written down a step of this kind."""
+BROKEN = "raise SystemExit('nothing works today')\n"
+
+
+def version(number: int) -> str:
+    """The program, which is another one with another number."""
+    return f"{RUDE}\n# version {number}\n"
+
+
+def change(site: Site, program: str) -> None:
+    site.machine.write(f"{ROOT}/workers/alpha/src/main.py", program)
+
+
+def history(site: Site) -> list[dict[str, Any]]:
+    return list(json.loads(site.run("history", "alpha", "--json"))["deploys"])
+
+
+def running(site: Site, instance: str = "alpha") -> str:
+    """The release that an instance runs, as its process sees it."""
+    pid = site.machine.show(f"tq-worker@{instance}.service", "MainPID")
+    return site.machine.run(["cat", f"/proc/{pid}/root{ROOT}/workers/alpha/.tqunits-release"]).stdout.strip()
+
+
+@pytest.fixture
+def deploying(host: Site) -> Iterator[Site]:
+    """A host with a manager, and the worker alpha."""
+    wake(host.machine)
+    rude(host)
+    yield host
+    rest(host.machine)
+
+
+def test_a_deploy_makes_a_release_and_runs_it(deploying: Site) -> None:
+    site = deploying
+    with hammered(site, 20) as report:
+        first = site.run("deploy", "alpha", "--message", "the first one")
+        change(site, version(2))
+        site.run("deploy", "alpha")
+        again = site.run("deploy", "alpha")
+        site.run("rollback", "alpha")
+    check(site, report)
+    print(first, again)
+    deploys = history(site)
+    assert [(each["kind"], each["outcome"]) for each in deploys] == [
+        ("rollback", "done"),
+        ("deploy", "unchanged"),
+        ("deploy", "done"),
+        ("deploy", "done"),
+    ]
+    assert deploys[3]["message"] == "the first one"
+    assert deploys[0]["release"] == deploys[3]["release"] != deploys[2]["release"] == deploys[1]["release"]
+    assert running(site) == deploys[0]["release"]
+
+
+def test_a_release_that_does_not_start_is_taken_back(deploying: Site) -> None:
+    site = deploying
+    site.run("deploy", "alpha")
+    good = running(site)
+    with hammered(site, 20) as report:
+        change(site, BROKEN)
+        said = site.run("deploy", "alpha", status=1)
+    print(said)
+    assert "nothing works today" in said
+    check(site, report)
+    assert running(site) == good
+    assert site.get("/alpha/?id=7")[0] == 200
+
+
+def made_by(site: Site, *lines: str) -> None:
+    text = "\n".join(["#!/bin/sh", "set -e", *lines, ""])
+    site.machine.write(f"{ROOT}/workers/alpha/make", text, 0o755)
+
+
+def building(site: Site, *lines: str) -> None:
+    """alpha is built from now on: these lines of shell make its program."""
+    made_by(site, *lines)
+    site.yaml("alpha", f"path: /alpha\ntype: exec\nbuild: [./make]\ncommand: [bin/run]\n{RESTART}")
+    site.install()
+
+
+MAKE = r"mkdir -p bin; printf '#!/bin/sh\nexec python3 src/main.py\n' > bin/run; chmod 755 bin/run"
+
+
+def test_a_build_is_a_release_and_nothing_of_it_is_in_the_folder(deploying: Site) -> None:
+    site = deploying
+    site.run("deploy", "alpha")
+    building(site, MAKE, "echo made > made")
+    with hammered(site, 10) as report:
+        site.run("deploy", "alpha")
+        assert not site.machine.exists(f"{ROOT}/workers/alpha/made")
+        release = running(site)
+        assert site.machine.read(f"{RELEASES}/{release}/made") == "made\n"
+        change(site, version(2))
+        site.machine.write(f"{ROOT}/workers/alpha/make", "#!/bin/sh\necho no compiler today >&2\nexit 3\n", 0o755)
+        said = site.run("deploy", "alpha", status=1)
+    check(site, report)
+    assert "its build exited with status 3" in said
+    assert "no compiler today" in said
+    assert running(site) == release
+    assert site.machine.run(["ls", "/var/lib/tqunits/copies"], check=False).stdout == ""
+    newest = history(site)[0]
+    assert (newest["outcome"], newest["why"]) == ("failed", "its build exited with status 3")
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (
+            [
+                "mkfifo bin/pipe",
+                "ln -s /etc/shadow bin/shadow",
+                "touch 'bin/a\nb'",
+                "ln /etc/passwd bin/passwd || true",
+            ],
+            "",
+        ),
+        (["truncate -s 1T bin/hole"], "made a file larger than its build.disk_max"),
+        (
+            ["mkdir many; cd many; for a in $(seq 900); do mkdir $a; (cd $a; touch $(seq 600)); done"],
+            "it made more than 500000 files and folders",
+        ),
+    ],
+    ids=["strange", "holes", "many"],
+)
+def test_a_hostile_build_leaves_nothing_of_root_and_nothing_behind(deploying: Site, lines: list[str], why: str) -> None:
+    site = deploying
+    building(site, MAKE)
+    made_by(site, MAKE, *lines)
+    said = site.run("deploy", "alpha", status=1 if why else 0)
+    assert why in said
+    names = site.machine.run(["find", RELEASES, "-name", ".tqunits-*.tmp"]).stdout
+    assert names == ""
+    if not why:
+        taken = site.machine.run(["find", f"{RELEASES}/{running(site)}/bin", "-printf", "%f %y %U\n"]).stdout
+        assert {line.partition(" ")[0] for line in taken.splitlines()} == {"bin", "run", "shadow"}
+        assert "shadow l 0" not in taken
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "nothing is asked for"),
+        ('{"number": 1, "build": null, "runs": {"1": "../../../etc"}, "stable": null}', "nothing is asked for"),
+        (
+            '{"number": 1, "build": null, "runs": {"1": "0123456789ab"}, "stable": null}',
+            "alpha has no release 0123456789ab",
+        ),
+        ('{"number": 1, "build": null, "runs": {}, "stable": "0123456789ab"}', "alpha has no release 0123456789ab"),
+    ],
+    ids=["no JSON", "a path", "no release", "not stable"],
+)
+def test_what_a_stranger_orders_is_refused(deploying: Site, text: str, why: str) -> None:
+    """The folder of the orders is the manager's: whoever takes it over can ask for no more."""
+    site = deploying
+    site.run("deploy", "alpha")
+    links = site.machine.run(["ls", "-l", f"{RELEASES}/runs", f"{RELEASES}/stable"]).stdout
+    site.machine.write("/var/lib/tqunits/manager/orders/alpha.json", text)
+    since = site.machine.cursor()
+    site.machine.run(["systemctl", "start", "tq-harvest@alpha.service"], check=False)
+    site.machine.run(["journalctl", "--sync"])
+    assert why in site.machine.journal("tq-harvest@alpha.service", since)
+    assert site.machine.run(["ls", "-l", f"{RELEASES}/runs", f"{RELEASES}/stable"]).stdout == links
+
+
+def test_an_order_that_is_a_link_is_not_followed(deploying: Site) -> None:
+    site = deploying
+    site.run("deploy", "alpha")
+    order = "/var/lib/tqunits/manager/orders/alpha.json"
+    site.machine.run(["cp", order, "/root/order.json"])
+    site.machine.run(["ln", "-sfn", "/root/order.json", order])
+    assert site.machine.run(["systemctl", "start", "tq-harvest@alpha.service"], check=False).returncode == 1
+    site.machine.run(["systemctl", "reset-failed", "tq-harvest@alpha.service"])
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "restart",
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("build", "take", "drain", "healthy", "stable")),
+    ],
+)
+def test_a_manager_that_is_killed_goes_on_where_it_was(deploying: Site, what: str) -> None:
+    site = deploying
+    site.run("deploy", "alpha")
+    change(site, version(2))
+    site.machine.write(f"{ROOT}/killer.py", KILLER)
+    with hammered(site, 10) as report, site.machine.start(["python3", f"{ROOT}/killer.py", what]) as killer:
+        assert killer.stdout is not None
+        assert killer.stdout.readline() == "ready\n"
+        site.machine.tqunits("deploy", "alpha", check=False)  # the command may lose the manager before its answer
+        assert killer.stdout.readline() == "killed\n"
+        wait(site, lambda: history(site)[0]["outcome"] not in {"waiting", "running"})
+    check(site, report)
+    newest, first = history(site)
+    assert (newest["outcome"], first["outcome"]) == ("done", "done")
+    assert running(site) == newest["release"] != first["release"]
+
+
+def test_install_does_not_build_what_runs_a_release(deploying: Site) -> None:
+    site = deploying
+    site.run("deploy", "alpha")
+    release = running(site)
+    change(site, BROKEN)
+    assert "nothing to do" in site.install()
+    site.run("restart", "alpha")
+    assert running(site) == release
+    site.run("uninstall", "alpha")
+    change(site, RUDE)
+    site.install()
+    pid = site.machine.show("tq-worker@alpha.service", "MainPID")
+    assert not site.machine.exists(f"/proc/{pid}/root{ROOT}/workers/alpha/.tqunits-release"), "it starts anew"
+    site.run("uninstall", "--purge", "alpha")
+    assert not site.machine.exists(RELEASES)
+
+
+def test_what_can_not_be_deployed_is_refused_with_the_reason(deploying: Site) -> None:
+    site = deploying
+    site.yaml(
+        "alpha",
+        f"path: /alpha\ntype: python\ncommand: [python3, src/main.py]\nsandbox: {{relax: [writable-code]}}\n{RESTART}",
+    )
+    said = site.run("deploy", "alpha", status=1)
+    assert "its worker.yaml is not what is installed" in said
+    assert "tqunits apply alpha" in said
+    site.install()
+    assert "it may write its own folder" in site.run("deploy", "alpha", status=1)
+    assert "no release before the present one" in site.run("rollback", "alpha", status=1)
+
+
+def test_old_releases_go_when_nobody_runs_them(deploying: Site) -> None:
+    site = deploying
+    site.server("mode: production\nmanager: {keep_releases: 2}\n")
+    site.install()
+    for number in range(4):
+        change(site, version(number))
+        site.run("deploy", "alpha")
+    kept = site.machine.run(["sh", "-c", f"ls -d {RELEASES}/????????????"]).stdout.split()
+    assert len(kept) == 2
+    assert f"{RELEASES}/{running(site)}" in kept
+    assert running(site) in site.run("history", "alpha")

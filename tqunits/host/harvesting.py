@@ -1,0 +1,146 @@
+"""Carries out what the manager asks of root for one worker: make a release of its sources as they
+are now, decide which release each instance runs at its next start, say which one is stable.
+
+tq-harvest@NAME.service runs it as root, because a release is root's. The order lies in the
+manager's own folder. It is read as hostile text, and may name nothing but releases of this worker:
+what can be asked for is bounded by what an order can say. The configuration is root's files, as for
+an install.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tqunits.errors import TqunitsError
+from tqunits.host import prepare, release_links, release_store, this_host
+from tqunits.host.builder import Builder
+from tqunits.host.installed import Installed, installed
+from tqunits.host.premises import Premises
+from tqunits.host.release_making import make
+from tqunits.layout import Layout
+from tqunits.lifecycle.release import (
+    FOLDER,
+    MAX_DOCUMENT,
+    NEW,
+    BuildRequest,
+    HarvestOrder,
+    HarvestResult,
+    parse_order,
+    result_text,
+)
+from tqunits.light_dataclass import dataclass
+from tqunits.model import Configuration, Worker
+from tqunits.system import files
+from tqunits.system.bus import Bus
+from tqunits.system.survey import read_for_root
+from tqunits.units import release_mount
+
+_RESULT_MODE = 0o644  # the manager reads it
+
+
+def harvest(worker: str, premises: Premises, bus: Bus) -> HarvestResult:
+    """Carry out the order for this worker, and write down what came of it.
+
+    Raises TqunitsError when there is no order that can be read: then there is nobody to answer.
+    """
+    order = _order(worker, premises.layout)
+    begun = _begun(order)
+    try:
+        with release_store.exclusively(premises.layout, worker):
+            result = _Harvesting(premises, worker, order, bus).perform()
+    except TqunitsError as error:
+        result = replace(begun, why=error.message, hint=error.hint or "")
+    except OSError as error:
+        result = replace(begun, why=f"the release is not made: {error}")
+    path = Path(premises.layout.harvest_result(worker))
+    files.make_folder(path.parent)
+    files.write_atomically(path, result_text(result), _RESULT_MODE)
+    return result
+
+
+def _begun(order: HarvestOrder) -> HarvestResult:
+    return HarvestResult(
+        number=order.number, release=None, is_new=False, revision=None, is_dirty=False, left=(), why="", hint=""
+    )
+
+
+def _order(worker: str, layout: Layout) -> HarvestOrder:
+    """The order. Its folder is the manager's, so a link there is not followed. Raises
+    TqunitsError."""
+    path = Path(layout.harvest_order(worker))
+    try:
+        return parse_order(read_for_root(path, MAX_DOCUMENT))
+    except (OSError, ValueError, TqunitsError) as error:
+        raise TqunitsError(f"nothing is asked for: {path}: {error}", hint="'tqunits deploy' asks for it") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Harvesting:
+    """One order."""
+
+    premises: Premises
+    worker: str
+    order: HarvestOrder
+    bus: Bus
+
+    def perform(self) -> HarvestResult:
+        """Raises TqunitsError, OSError. What went wrong has changed nothing that an instance
+        runs."""
+        layout, order = self.premises.layout, self.order
+        release_store.remove_leftovers(layout, self.worker)
+        configuration = prepare.configured(self.premises).configured()
+        result = _begun(order)
+        if order.build is not None:
+            result = self._released(configuration, order.build)
+        self._point(result.release)
+        if order.stable is not None:
+            release_links.mark_stable(layout, self.worker, order.stable)
+            release_links.clear(layout, self.worker, self._removed())
+            release_store.prune(layout, self.worker, configuration.server.manager.keep_releases)
+        return result
+
+    def _removed(self) -> frozenset[int]:
+        """The numbers of instances that are not installed any more: they keep no release."""
+        here = {each.instance.number for each in installed(self.premises.layout) if each.worker == self.worker}
+        return frozenset(release_links.runs_of(self.premises.layout, self.worker)) - here
+
+    def _point(self, made: str | None) -> None:
+        """Swap the links. Raises NoSuchRelease before the first change."""
+        wanted = {number: made if run == NEW else run for number, run in self.order.runs.items()}
+        runs = {number: run for number, run in wanted.items() if run is not None and run != FOLDER}
+        release_links.point(self.premises.layout, self.worker, runs)
+        release_links.clear(self.premises.layout, self.worker, [n for n, run in wanted.items() if run == FOLDER])
+
+    def _released(self, configuration: Configuration, asked: BuildRequest) -> HarvestResult:
+        builder = Builder(bus=self.bus, files=())
+        taken = make(self._configured(configuration), self.premises.layout, builder, asked)
+        return HarvestResult(
+            number=self.order.number,
+            release=taken.manifest.release,
+            is_new=taken.is_new,
+            revision=taken.manifest.revision,
+            is_dirty=taken.manifest.is_dirty,
+            left=tuple(taken.left.names),
+            why="",
+            hint="",
+        )
+
+    def _configured(self, configuration: Configuration) -> Worker:
+        """The worker as it is configured, which is as it is installed. Raises TqunitsError."""
+        found = next((each for each in configuration.workers if each.name == self.worker), None)
+        here = next((each for each in installed(self.premises.layout) if each.worker == self.worker), None)
+        if found is None or here is None:
+            raise TqunitsError("its worker.yaml has an error, or is gone", hint=f"tqunits check {self.worker}")
+        _refuse_edited(found, here)
+        obstacle = release_mount.obstacle(found, this_host.current(self.premises.layout, user_mode=False))
+        if obstacle:
+            raise TqunitsError(f"it can not run releases: {obstacle}", hint=f"'tqunits restart {self.worker}' takes it")
+        return found
+
+
+def _refuse_edited(worker: Worker, here: Installed) -> None:
+    """Raises TqunitsError for a worker.yaml that is not the installed one: its unit would run the
+    release with other settings."""
+    if here.ledger.source_hash != worker.source_hash:
+        raise TqunitsError("its worker.yaml is not what is installed", hint=f"tqunits apply {worker.name}")

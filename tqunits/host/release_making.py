@@ -1,0 +1,142 @@
+"""Makes a release of a worker's sources as they are now.
+
+What it is made from is identified first, and says what it will be called: the same sources,
+settings and tools are the same release, and nothing is built for them. A worker with a build is
+built by build-NAME in its unit (builder.py), and the copy that it leaves is the release. Otherwise
+the release is a copy of what everybody may read in the worker's folder. At the end the sources are
+identified once more: nobody may have changed them meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tqunits.errors import TqunitsError
+from tqunits.host import built, lacking, release_inputs, release_links, release_store
+from tqunits.host.builder import Builder, BuildFailed, not_made, workspace
+from tqunits.host.hostile_files import Untaken
+from tqunits.host.release_inputs import Identified
+from tqunits.host.release_manifests import NoSuchRelease, folder_of, read
+from tqunits.host.release_store import TakenRelease
+from tqunits.host.release_tree import TreeSource
+from tqunits.layout import Layout
+from tqunits.lifecycle.release import BuildRequest, Manifest
+from tqunits.light_dataclass import dataclass
+from tqunits.model import Worker, build_account_of
+from tqunits.printable import printable
+from tqunits.system import users
+from tqunits.system.survey import Beyond, Bounds
+
+
+def make(worker: Worker, layout: Layout, builder: Builder, asked: BuildRequest) -> TakenRelease:
+    """Make it; or find it, where it is there already. The caller holds `release_store.exclusively`.
+
+    Raises TqunitsError (BuildFailed for a build that has failed), OSError; then nothing is left.
+    """
+    lack = lacking.lacking_to_build(worker) if worker.build.command else None
+    if lack is not None:
+        raise TqunitsError(lack.reason, hint=lack.hint)
+    making = _Making(worker, layout, time.monotonic_ns())
+    now = making.identify()
+    try:
+        return TakenRelease(read(layout, worker.name, now.id), is_new=False, left=Untaken())
+    except NoSuchRelease:
+        return making.taken(making.draft(now, asked), builder)
+
+
+def lacks_program(worker: Worker, layout: Layout) -> bool:
+    """Whether the release that a worker runs has not the program that its worker.yaml names."""
+    release = next(iter(release_links.runs_of(layout, worker.name).values()), None)
+    program = _own_program(worker)
+    return bool(release and program) and not os.path.lexists(folder_of(worker.name, layout) / str(release) / program)
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """One release that is made."""
+
+    worker: Worker
+    layout: Layout
+    begin: int  # ns, monotonic
+
+    def identify(self) -> Identified:
+        """Look at all sources; those that have not changed since the last look are not read."""
+        worker = self.worker
+        yaml = os.path.relpath(worker.source, worker.folder)
+        commands = [worker.build.command, worker.build.fetch.command if worker.build.fetch else ()]
+        found = release_inputs.identify(
+            Path(worker.folder),
+            without=self._without() | {yaml},
+            recipe=built.recipe(worker),
+            programs=[command[0] for command in commands if command],
+            known=release_inputs.known_sources(worker.name, self.layout),
+        )
+        release_inputs.remember(worker.name, self.layout, found.sources)
+        return found
+
+    def draft(self, now: Identified, asked: BuildRequest) -> Manifest:
+        """The manifest, but for what is known at the end."""
+        revision, is_dirty = release_inputs.revision(Path(self.worker.folder))
+        return Manifest(
+            worker=self.worker.name,
+            release=now.id,
+            sources_digest=now.sources_digest,
+            recipe_digest=now.recipe_digest,
+            toolchain=now.toolchain,
+            revision=revision,
+            is_dirty=is_dirty,
+            actor=printable(asked.actor),
+            message=printable(asked.message),
+            made_us=time.time_ns() // 1000,
+            took_us=0,
+            size=0,
+            files=0,
+        )
+
+    def taken(self, draft: Manifest, builder: Builder) -> TakenRelease:
+        """Build it, where it has a build, and take it."""
+        worker, written = self.worker, frozenset(self.worker.writable)
+        places = tuple(worker.writable) if worker.not_roots is None else ()
+        if not worker.build.command:
+            bounds = Bounds(size=worker.build.disk_max, verb="has")
+            return self._take(TreeSource(Path(worker.folder), None, bounds, written, places), draft)
+        with builder.built(worker) as said:
+            _require_program(worker, said)
+            owner, bounds = users.uid_of(build_account_of(worker.name)), Bounds(size=worker.build.disk_max)
+            try:
+                return self._take(TreeSource(workspace(worker.name), owner, bounds, written, places), draft)
+            except Beyond as beyond:
+                raise TqunitsError(f"what its build made is not taken over: {beyond}") from None
+
+    def _take(self, source: TreeSource, draft: Manifest) -> TakenRelease:
+        took = (time.monotonic_ns() - self.begin) // 1000
+
+        def confirm() -> None:
+            if self.identify().id != draft.release:
+                raise TqunitsError("its files were changed meanwhile", hint="deploy it again")
+
+        manifest = replace(draft, took_us=took)
+        return release_store.take(self.layout, self.worker.name, source, manifest, confirm=confirm)
+
+    def _without(self) -> frozenset[str]:
+        """Paths below the worker's folder that are no sources: what it writes, and what its builds
+        have brought there before it ran releases."""
+        results = built.made(self.worker, self.layout).roots if self.worker.build.command else ()
+        return frozenset({*results, *self.worker.writable})
+
+
+def _own_program(worker: Worker) -> str:
+    """The worker's program as a path below its folder; "" for one outside of it."""
+    program = worker.command[0] if worker.command else ""
+    return program.removeprefix(f"{worker.folder}/") if "/" in program else ""
+
+
+def _require_program(worker: Worker, said: Callable[[], str]) -> None:
+    """Raises BuildFailed when the build has not made the worker's own program."""
+    program = _own_program(worker)
+    if program and not os.path.lexists(workspace(worker.name) / program):
+        raise BuildFailed(not_made(worker), hint=said() or None)

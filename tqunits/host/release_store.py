@@ -1,0 +1,165 @@
+"""Makes and removes the releases of a worker (release_manifests.py has their places on disk).
+
+A release is copied to a temporary folder beside its place, flushed, and renamed: at any moment,
+also after a power cut, it is there whole or not at all. Whatever fails on the way leaves nothing;
+what a killed run has left has a temporary name, or is a manifest without its release, and the next
+run removes it.
+
+One process at a time changes something here: it holds `exclusively`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from tqunits.errors import TqunitsError
+from tqunits.host import release_links, release_manifests
+from tqunits.host.hostile_files import Untaken
+from tqunits.host.release_inputs import MARK
+from tqunits.host.release_manifests import NoSuchRelease, folder_of, manifest_of
+from tqunits.host.release_tree import TreeSource, copy_tree
+from tqunits.layout import Layout
+from tqunits.lifecycle.release import Manifest, is_release_id, manifest_text
+from tqunits.light_dataclass import dataclass
+from tqunits.model import MANAGER_USER
+from tqunits.system import files, users
+from tqunits.system.survey import opened, opened_for_root
+
+_CLOSED, _OPEN = 0o700, 0o755
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class TakenRelease:
+    """A release that is there now."""
+
+    manifest: Manifest
+    is_new: bool
+    left: Untaken  # names of the source that are not in it
+
+
+@contextmanager
+def exclusively(layout: Layout, worker: str) -> Iterator[None]:
+    """Be the only one who changes a worker's releases; wait for another one. Raises OSError."""
+    folder = folder_of(worker, layout)
+    with files.lock(folder / "lock", wait=True):
+        _close_to_others(folder)
+        yield
+
+
+def _close_to_others(folder: Path) -> None:
+    """The worker reaches its release by a mount, and the manager by its group. Nobody else may: the
+    folder that was copied may lie below one that is closed."""
+    has_group = os.geteuid() == 0 and users.exists(MANAGER_USER)
+    if has_group:
+        os.chown(folder, 0, users.group_of(MANAGER_USER))
+    folder.chmod(0o750 if has_group else 0o700)
+
+
+def take(
+    layout: Layout, worker: str, source: TreeSource, draft: Manifest, *, confirm: Callable[[], None] = lambda: None
+) -> TakenRelease:
+    """Make the release `draft.release` from a tree. If it is there already, it stays as it is.
+
+    `draft` is its manifest but for the size. `confirm` is called when all is copied, and may raise:
+    the sources may have changed since the ID was made of them. Raises what it raises, OSError,
+    ChangesMeanwhile, and TqunitsError beyond a bound; then nothing is left.
+    """
+    folder = folder_of(worker, layout)
+    files.make_folder(folder)
+    remove_leftovers(layout, worker)
+    try:
+        return TakenRelease(release_manifests.read(layout, worker, draft.release), is_new=False, left=Untaken())
+    except NoSuchRelease as none:
+        if os.path.lexists(folder / draft.release):
+            path = folder / draft.release
+            raise TqunitsError(f"{path} is in the way: {none}", hint=f"if nothing uses it: rm -r {path}") from None
+    with opened_for_root(folder) as place, _new_folder(place, folder) as (name, inside):
+        copied = copy_tree(replace(source, without=source.without | {MARK}), inside)
+        _mark(inside, draft.release)
+        os.fchmod(inside, _OPEN)
+        files.sync_file_system(folder / name)
+        confirm()
+        manifest = replace(draft, size=copied.size, files=copied.files)
+        _publish(manifest_of(layout, worker, draft.release), manifest, name, place)
+    return TakenRelease(manifest, is_new=True, left=copied.left)
+
+
+def prune(layout: Layout, worker: str, keep: int) -> tuple[str, ...]:
+    """Remove old releases. Returns their IDs.
+
+    These stay: the newest `keep`; those that an instance is to run; the last stable one; those that
+    are mounted. Raises OSError, TqunitsError.
+    """
+    remove_leftovers(layout, worker)
+    old = [manifest.release for manifest in release_manifests.all_of(layout, worker)[keep:]]
+    named = {*release_links.runs_of(layout, worker).values(), release_links.stable_of(layout, worker)}
+    unnamed = [release for release in old if release not in named]
+    used = release_links.mounted(layout, worker) if unnamed else frozenset()
+    gone = tuple(release for release in unnamed if release not in used)
+    for release in gone:
+        _remove(layout, worker, release)
+    return gone
+
+
+def remove_leftovers(layout: Layout, worker: str) -> None:
+    """Remove what a run that was killed has left: temporary names, and a manifest whose release is
+    not there. Raises OSError, TqunitsError."""
+    folder = folder_of(worker, layout)
+    for place in (folder, release_links.runs_folder(layout, worker)):
+        for path in _entries(place):
+            if files.is_temporary(path.name):
+                files.remove_tree(path)
+    for path in _entries(folder):
+        if path.suffix == ".json" and is_release_id(path.stem) and not os.path.lexists(path.with_suffix("")):
+            path.unlink()
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def _new_folder(place: int, path: Path) -> Iterator[tuple[str, int]]:
+    """A new folder that only root may enter. It is removed, unless it has another name by then."""
+    name = files.temporary_name()
+    os.mkdir(name, _CLOSED, dir_fd=place)
+    try:
+        with opened(name, place) as inside:
+            yield name, inside
+    finally:
+        if os.path.lexists(path / name):
+            files.remove_tree(path / name)
+
+
+def _mark(folder: int, release: str) -> None:
+    with os.fdopen(os.open(MARK, _NEW_FILE, 0o600, dir_fd=folder), "wb") as writer:
+        writer.write(f"{release}\n".encode())
+        os.fchmod(writer.fileno(), 0o644)
+
+
+def _publish(path: Path, manifest: Manifest, name: str, place: int) -> None:
+    """Write the manifest, and give the folder its name."""
+    files.write_atomically(path, manifest_text(manifest), 0o644)
+    try:
+        os.rename(name, manifest.release, src_dir_fd=place, dst_dir_fd=place)
+    except BaseException:
+        path.unlink()
+        raise
+    os.fsync(place)
+
+
+def _remove(layout: Layout, worker: str, release: str) -> None:
+    """The rename ends the release at once; the rest may be left to the next run."""
+    folder = folder_of(worker, layout)
+    temporary = (folder / release).rename(folder / files.temporary_name())
+    files.sync_folder(folder)
+    manifest_of(layout, worker, release).unlink()
+    files.remove_tree(temporary)

@@ -1,0 +1,59 @@
+"""What the manager remembers of deploys: /var/lib/tqunits/manager/deploys/NAME.json, version 1.
+
+Each step of a deploy is written down before it is taken, so that a manager that is started in the
+middle of one knows what was asked for and how far it came. systemd and the links of the releases
+say what is true; the file says what was wanted.
+
+One file for each worker has its last deploys, the newest at the end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tqunits.errors import TqunitsError
+from tqunits.layout import Layout
+from tqunits.lifecycle.deploys import DeployRecord, deploy_body, parse_deploy
+from tqunits.system import files
+from tqunits.units import name
+
+KEPT: Final = 50
+"""Deploys that are kept of each worker: ten times the releases that are."""
+
+_VERSION: Final = 1
+_MAX_FILE: Final = 16 << 20
+"""Bytes: KEPT deploys with all their steps and texts at their longest have less."""
+
+_MODE: Final = 0o600
+
+
+class DeployFiles:
+    """The files."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def load(self) -> Mapping[str, tuple[DeployRecord, ...]]:
+        """Worker -> its deploys. A file that does not read is another program's, and is left."""
+        found = {path.stem: _read(path) for path in sorted(Path(self._layout.deploys("").parent).glob("*.json"))}
+        return {worker: deploys for worker, deploys in found.items() if name.is_worker_name(worker) and deploys}
+
+    def save(self, worker: str, deploys: Sequence[DeployRecord]) -> None:
+        """Write the last ones down. Raises OSError."""
+        path = Path(self._layout.deploys(worker))
+        files.make_folder(path.parent, mode=0o700)
+        document = {"version": _VERSION, "deploys": [deploy_body(each) for each in deploys[-KEPT:]]}
+        files.write_atomically(path, json.dumps(document) + "\n", _MODE)
+
+
+def _read(path: Path) -> tuple[DeployRecord, ...]:
+    try:
+        document = json.loads(files.read_regular(path, _MAX_FILE))
+        if not isinstance(document, dict) or document.get("version") != _VERSION:
+            return ()
+        return tuple(parse_deploy(each) for each in document["deploys"])[-KEPT:]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, TqunitsError):
+        return ()

@@ -1,0 +1,94 @@
+"""Has root carry out what a deploy needs on disk: an order in a file of the manager's, a start of
+tq-harvest@NAME.service, and the result in a file of root's (host/harvesting.py)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tqunits.errors import NotPermitted, TqunitsError
+from tqunits.layout import Layout
+from tqunits.lifecycle import outcome
+from tqunits.lifecycle.outcome import JobResult
+from tqunits.lifecycle.release import (
+    MAX_DOCUMENT,
+    BuildRequest,
+    HarvestOrder,
+    HarvestResult,
+    order_text,
+    parse_result,
+)
+from tqunits.system import files
+from tqunits.system.async_jobs import AsyncJobs
+from tqunits.system.bus import Bus
+from tqunits.units import name
+
+_MODE: Final = 0o600
+
+_NOT_ALLOWED: Final = "polkit lets the manager start nothing"
+
+
+class DeployFailed(TqunitsError):
+    """A deploy can not go on. The message is a sentence without a subject, which `history` shows;
+    the hint has what a build has said, or advice."""
+
+
+class Harvests:
+    """The orders to root."""
+
+    def __init__(self, bus: Bus, layout: Layout) -> None:
+        self._bus = bus
+        self._layout = layout
+        self._last = 0
+
+    async def make(self, worker: str, asked: BuildRequest, runs: Mapping[int, str]) -> HarvestResult:
+        """Have a release made of the worker's sources as they are, and instances run it. Raises
+        DeployFailed."""
+        return await self._carry_out(worker, HarvestOrder(number=0, build=asked, runs=runs, stable=None))
+
+    async def point(self, worker: str, runs: Mapping[int, str], stable: str | None = None) -> None:
+        """Decide which release instances run at their next start, and which one is stable. Raises
+        DeployFailed."""
+        await self._carry_out(worker, HarvestOrder(number=0, build=None, runs=runs, stable=stable))
+
+    async def _carry_out(self, worker: str, order: HarvestOrder) -> HarvestResult:
+        path = Path(self._layout.harvest_order(worker))
+        self._last = max(self._last + 1, time.time_ns() // 1000)  # unique, after a restart of the manager too
+        order = replace(order, number=self._last)
+        try:
+            files.make_folder(path.parent, mode=0o700)
+            files.write_atomically(path, order_text(order), _MODE)
+            ended = await self._started(name.harvest(worker))
+            if self._result(worker, order.number) is None and ended.result == "done":
+                ended = await self._started(name.harvest(worker))  # it ran already, for an earlier manager's order
+        except NotPermitted:
+            raise DeployFailed(_NOT_ALLOWED, hint="'tqunits doctor' tells why") from None
+        except OSError as error:
+            raise DeployFailed(f"the order is not written: {error}") from None
+        found = self._result(worker, order.number)
+        if found is None:
+            sentence = outcome.of_job(ended.result, ended.message)
+            raise DeployFailed(f"no release was made: {name.harvest(worker)} {sentence}", hint=_advice(worker))
+        if found.why:
+            raise DeployFailed(found.why, hint=found.hint or None)
+        return found
+
+    async def _started(self, unit: str) -> JobResult:
+        async with AsyncJobs(self._bus) as jobs:
+            (ended,) = await jobs.start([unit])
+        return ended
+
+    def _result(self, worker: str, number: int) -> HarvestResult | None:
+        """What came of this order; None when nothing did."""
+        try:
+            found = parse_result(files.read_regular(Path(self._layout.harvest_result(worker)), MAX_DOCUMENT))
+        except (OSError, ValueError, TqunitsError):
+            return None
+        return found if found.number == number else None
+
+
+def _advice(worker: str) -> str:
+    return f"journalctl -u {name.harvest(worker)}"

@@ -1,0 +1,55 @@
+"""How an instance runs a release: its sandbox has the release at the path of the worker's folder.
+
+    /var/lib/tqunits/releases/NAME/runs/K -> ../ID     a link of root's
+    BindReadOnlyPaths=-/var/lib/tqunits/releases/NAME/runs/K:FOLDER
+
+PID 1 follows the link once, when it makes the instance's sandbox (systemd.exec(5)). So no unit
+changes with a release, an instance that runs keeps what it was started with, and a path that a
+build has written into its results is right. Without the link (the "-") the instance runs from the
+folder itself. Folders that the worker may write stay the real ones: they are mounted into the
+release.
+
+This is done where nobody but root can rename the folder, and where no other line of the sandbox is
+about that path (`obstacle`).
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from tqunits.model import Host, Instance, Relaxation, Worker, WorkerType
+from tqunits.units import build_units, quote, sandbox
+from tqunits.units.sandbox import Directives
+
+
+def folder(worker: str, state: PurePosixPath) -> PurePosixPath:
+    """The folder of a worker's releases, below the layout's folder `state`."""
+    return state / "releases" / worker
+
+
+def link(whose: Instance, state: PurePosixPath) -> PurePosixPath:
+    """The link to the release that this instance runs from its next start on."""
+    return folder(whose.worker, state) / "runs" / str(whose.number)
+
+
+def obstacle(worker: Worker, target: Host) -> str:
+    """Why this worker can not run releases, as a clause; "" where it can."""
+    if target.user_mode:
+        return "with --user a worker runs from its folder"
+    if worker.type is WorkerType.STATIC:
+        return "the router serves its files from its folder"
+    if Relaxation.WRITABLE_CODE in worker.sandbox.relaxations:
+        return "it may write its own folder (sandbox: writable-code)"
+    if sandbox.is_hidden(worker):
+        return f"its sandbox hides the folder above it: {worker.folder} lies below a home or a temporary folder"
+    if not build_units.is_in_place(worker, target):
+        return f"somebody else than root may rename a folder above {worker.folder}, or no unit can express this path"
+    return ""
+
+
+def directives(worker: Worker, whose: Instance, target: Host) -> Directives:
+    """The directives in [Service]; none for a worker that can not run releases."""
+    if obstacle(worker, target):
+        return ()
+    source = link(whose, target.layout.state)  # of names that need no quotes
+    return (("BindReadOnlyPaths", f"-{source}:{quote.mount_word(str(worker.folder), target.systemd)}"),)
