@@ -42,8 +42,9 @@ SLOW = settings(deadline=None, suppress_health_check=UNHURRIED)
 IN_UNITS = ("listen", "tls.certificate", "tls.key", "proxy.max_connections", "timeouts.drain", "grants")
 """Settings of tqunits.yaml that have an effect on units."""
 
-IN_NO_FILE = ("port", "workers.directory", "workers.port_range", "grants")
-"""Settings that decide which files exist, and with which port, before they are rendered."""
+IN_NO_FILE = ("port", "workers.directory", "workers.port_range", "grants", "manager.keep_releases")
+"""Settings that decide which files exist, and with which port, before they are rendered; and one
+that is read when releases are removed."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 

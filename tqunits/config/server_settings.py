@@ -193,16 +193,16 @@ class ServerSettings:
         number(1, 100),
         "2",
         "number",
-        "Workers that are replaced at once.",
-        in_effect=False,
+        "Workers whose instances `tqunits deploy` replaces at once. A change restarts the manager alone.",
+        feeds="ExecStart= of tq-manager.service",
     )
     keep_releases = _row(
         "manager.keep_releases",
         number(1, 1000),
         "5",
         "number",
-        "Releases kept per worker, to go back to.",
-        in_effect=False,
+        "Releases of a worker that are kept. Older ones are removed after a deploy, or by `tqunits prune`, but not "
+        "those that run, nor the last stable one.",
     )
     grants = Setting(
         "grants",
