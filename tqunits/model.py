@@ -373,11 +373,22 @@ class Worker:
     static: Static
     unit: tuple[tuple[str, str, str], ...]  # pass-through: section, directive, value
     origins: Mapping[str, SettingOrigin] = field(compare=False, repr=False)  # dotted key -> who decided it
+    has_surge: bool = False  # this host has room for one more instance during a roll (units/surges.py decides)
 
     @property
     def instances(self) -> tuple[Instance, ...]:
-        """Its instances, as install writes them."""
+        """Its replicas: the instances that always run."""
         return instances_of(self.name, self.scaling.min_workers)
+
+    @property
+    def surge(self) -> Instance | None:
+        """The instance beyond its replicas, which only a roll starts; None: it has none."""
+        return Instance(self.name, self.scaling.min_workers + 1) if self.has_surge else None
+
+    @property
+    def slots(self) -> tuple[Instance, ...]:
+        """Its replicas and its surge, as install writes them."""
+        return (*self.instances, *([self.surge] if self.surge else []))
 
     @property
     def has_credentials(self) -> bool:
@@ -449,10 +460,6 @@ class Tls:
     key: str | None  # absolute
     redirect: bool
     hsts: int  # microseconds, whole seconds; 0: the header field is not sent
-
-
-USUAL_ROLLS: Final = 2
-"""Workers that are replaced at once (manager.max_parallel_rolls)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,11 +28,12 @@ COPIES = [row for row in SETTINGS if row not in NO_COPIES]
 
 OTHERWISE = {
     File.WORKER: """name folder source source_hash not_roots origins command group environment_file credentials sandbox
-        build.fetch runtime.language signals.watchdog""",
+        build.fetch runtime.language signals.watchdog has_surge""",
     File.SERVER: """source source_hash workers.directory workers.not_roots tls.certificate tls.key bounds
         allowances trusted origins""",
 }
-"""The fields that no setting fills directly: config/assemble.py or host/sources.py fills them."""
+"""The fields that no setting fills directly: config/assemble.py, host/sources.py or, last of all,
+units/surges.py fills them."""
 
 RENAMED = {
     "path": "routes",

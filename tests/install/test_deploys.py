@@ -13,6 +13,7 @@ from machine import rest, wake
 from .conftest import ROOT, Site
 from .hammering import RESTART, RUDE, check, hammered, rude
 from .test_backoff import wait
+from .test_router import log
 
 RELEASES = "/var/lib/tqunits/releases/alpha"
 KILLER = """
@@ -95,6 +96,33 @@ def test_a_release_that_does_not_start_is_taken_back(deploying: Site) -> None:
     check(site, report)
     assert running(site) == good
     assert site.get("/alpha/?id=7")[0] == 200
+
+
+def test_everybody_says_which_release_runs_and_why_which_one_does_not(deploying: Site) -> None:
+    site = deploying
+    assert "RELEASE" not in site.run("ls")
+    assert site.get("/alpha/?id=1")[0] == 200
+    site.run("deploy", "alpha")
+    release = running(site)
+    assert site.get("/alpha/?id=2")[0] == 200
+    assert [line.split()[-1] for line in site.run("ls").splitlines()] == ["RELEASE", release]
+    (listed,) = json.loads(site.run("ls", "--json"))["workers"]
+    shown = json.loads(site.run("show", "alpha", "--json"))
+    assert (listed["release"], shown["release"]) == (release, release)
+    assert (shown["next_release"], shown["stable_release"]) == (release, release)
+    asked = ["curl", "-s", "--unix-socket", "/run/tqunits/manager/control.sock", "http://manager/instances"]
+    told = json.loads(site.machine.run(asked).stdout)["instances"]
+    assert [each["release"] for each in told if each["name"] == "alpha"] == [release]
+    assert [entry.get("TQ_RELEASE") for entry in log(site)][-2:] == [None, release]
+    assert "deploy:" not in site.run("why", "alpha")
+    change(site, BROKEN)
+    site.run("deploy", "alpha", status=1)
+    assert "the last deploy (number 2) failed at " in site.run("why", "alpha")
+    (why,) = json.loads(site.run("why", "alpha", "--json"))["workers"]
+    assert why["well"] and "'tqunits history alpha' shows all" in why["failed_deploy"]
+    site.machine.systemctl("stop", "tq-worker@alpha")
+    shown = json.loads(site.run("show", "alpha", "--json"))
+    assert (shown["release"], shown["next_release"]) == (None, release)
 
 
 def made_by(site: Site, *lines: str) -> None:

@@ -32,6 +32,10 @@ class Several(Site):
         )
         return dict(json.loads(self.machine.run(["curl", "-s", f"http://127.0.0.1:{port}/environment"]).stdout))
 
+    def is_surge(self, instance: str) -> bool:
+        """Whether its drop-in says that only a roll starts it."""
+        return "\nSurge=yes\n" in self.machine.read(self.drop_in(instance))
+
     def pid(self, instance: str) -> int:
         return int(self.machine.show(UNITS[instance], "MainPID"))
 
@@ -130,11 +134,13 @@ def test_fewer_and_more_instances_lose_no_request(site: Several) -> None:
         assert site.machine.show(UNITS["alpha:2"], "ActiveState") == "inactive"
         assert "nothing to do" in site.install()
         assert "nothing is lost" in site.run("repair")
-        assert not [path for path in site.files() if "alpha:2" in path]
+        assert not [path for path in site.files() if "alpha:3" in path], "the pair's surge"
+        assert site.is_surge("alpha:2")
         site.server(PAIRS)
         site.install()
     check(site, report)
     assert [row["name"] for row in site.rows()] == ["alpha", "alpha:2"]
+    assert [site.is_surge(name) for name in ("alpha", "alpha:2", "alpha:3")] == [False, False, True]
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -47,7 +47,16 @@ class Manager:
         self.registry, self.events = Registry(), RecentChanges()
         self.registry.place([self.place(whose) for whose in OPERATORS])
         readiness = ReadinessFile(folder / "unready.json", self.registry, say=print)
-        self.answers = ManagerAnswers(self.path, self.registry, self.events, readiness, Bus(), Announcements(None))
+        self.runtime = folder
+        self.answers = ManagerAnswers(
+            self.path,
+            self.registry,
+            self.events,
+            readiness,
+            Bus(),
+            Announcements(None),
+            runtime=PurePosixPath(folder),
+        )
 
     def place(self, whose: Instance) -> Place:
         return Place(
@@ -145,6 +154,14 @@ async def test_the_files_are_looked_at_for_all_whoever_asks_first(manager: Manag
     answers = await asyncio.gather(*(manager.ask(user, "/instances") for user in (OF_API, ROOT, OF_SHOP, ROOT)))
     assert [len(found["instances"]) for _, found in answers] == [1, 2, 1, 2]
     assert all(each["files"] is not None for _, found in answers for each in found["instances"])
+
+
+async def test_each_instance_tells_the_release_that_it_runs(manager: Manager) -> None:
+    serving = manager.runtime / "workers/shop/serving"
+    serving.parent.mkdir(parents=True)
+    serving.write_text("3f9c02d1a7be\n")
+    _, found = await manager.ask(ROOT, "/instances")
+    assert [each["release"] for each in found["instances"]] == [None, "3f9c02d1a7be"]
 
 
 async def test_a_change_of_anothers_worker_ends_no_wait(manager: Manager) -> None:

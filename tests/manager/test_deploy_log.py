@@ -62,27 +62,6 @@ async def test_one_that_has_ended_is_not_begun_again(layout: Layout) -> None:
     assert log_in(layout).unfinished() == ()
 
 
-@pytest.mark.parametrize(
-    ("outcome", "release", "is_stable"),
-    [
-        (DeployOutcome.DONE, RELEASE, True),
-        (DeployOutcome.DONE, None, False),
-        (DeployOutcome.FAILED, RELEASE, False),
-        (DeployOutcome.UNCHANGED, RELEASE, False),
-    ],
-)
-async def test_what_was_wholly_healthy_is_stable(
-    layout: Layout,
-    outcome: DeployOutcome,
-    release: str | None,
-    is_stable: bool,  # noqa: FBT001
-) -> None:
-    log = log_in(layout)
-    number = log.open("api", ORDER, "root", release=release).number
-    log.end("api", number, outcome)
-    assert log.get("api", number).was_stable is is_stable
-
-
 async def test_the_last_ones_are_kept_and_what_has_not_ended(layout: Layout) -> None:
     log = log_in(layout)
     first = log.open("api", ORDER, "root", release=None).number

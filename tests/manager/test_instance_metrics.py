@@ -39,6 +39,7 @@ SERVES = MeasuredInstance(
         requested_restarts=1,
     ),
     Usage(memory=50_000_000, memory_limit=536_870_912, cpu=2_000_001),
+    "3f9c02d1a7be",
 )
 FAILS = MeasuredInstance(
     replace(
@@ -77,6 +78,14 @@ def test_what_is_not_known_has_no_sample() -> None:
 
 def test_nothing_of_what_a_worker_says_is_told() -> None:
     assert "sick" not in text(FAILS)
+
+
+def test_each_instance_has_the_release_that_it_serves_with() -> None:
+    told = samples(text(SERVES, FAILS, RESTS, replace(SERVES, record=record("api", 3))))
+    found = [dict(labels) for name, labels in told if name == "tqunits_instance_info"]
+    assert sorted(found, key=lambda labels: labels["number"]) == [
+        {"worker": "api", "number": number, "release": "3f9c02d1a7be"} for number in ("1", "3")
+    ]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.text('\\"\n,={} '), st.sampled_from(State))

@@ -31,6 +31,7 @@ ENTRY = Entry(
     scheme=b"http",
     end=End.OK,
     retries=0,
+    release="3f9c02d1a7be",
 )
 NOTHING = ENTRY._replace(
     client=b"",
@@ -44,6 +45,7 @@ NOTHING = ENTRY._replace(
     referer=b"",
     user_agent=b"",
     end=End.REFUSED,
+    release="",
 )
 
 HOSTILE = st.binary(max_size=40) | st.text('"\\\n\r\0 x[]=', max_size=20).map(str.encode)
@@ -119,6 +121,7 @@ def test_json_has_its_units_in_its_keys() -> None:
         "duration_ms": 1.234,
         "worker": "api",
         "endpoint": "127.0.0.1:9000",
+        "release": "3f9c02d1a7be",
         "request_id": "00112233445566778899aabbccddeeff",
         "scheme": "http",
         "host": "example.com",
@@ -153,7 +156,8 @@ def test_json_keys_are_the_same_when_nothing_is_known() -> None:
     told = json.loads(json_line(NOTHING))
     assert list(told) == list(json.loads(json_line(ENTRY)))
     assert [key for key, value in told.items() if value is None] == [
-        "client", "method", "target", "worker", "endpoint", "request_id", "host", "referer", "user_agent", "reason",
+        "client", "method", "target", "worker", "endpoint", "release", "request_id", "host", "referer",
+        "user_agent", "reason",
     ]  # fmt: skip
 
 
@@ -192,6 +196,7 @@ def test_the_journal_gets_fields() -> None:
         b"MESSAGE": b'192.0.2.1 "GET /api/x?y=1 HTTP/1.1" 200 2326B 1.234ms api',
         b"TQ_WORKER": b"api",
         b"TQ_ENDPOINT": b"127.0.0.1:9000",
+        b"TQ_RELEASE": b"3f9c02d1a7be",
         b"TQ_END": b"ok",
         b"TQ_RETRIES": b"0",
         b"REQUEST_ID": b"00112233445566778899aabbccddeeff",

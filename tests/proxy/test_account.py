@@ -76,14 +76,18 @@ def test_nothing_is_left_for_the_next() -> None:
     desk = Desk()
     account = desk.begin()
     account.endpoint, account.status, account.retries, account.sent, account.received = "x", 200, 2, 5, 6
+    account.release = "3f9c02d1a7be"
     account.finished(End.OK)
     account.answered(400, b"id", "why")
     entry = desk.entries[1]
     assert (entry.method, entry.target, entry.worker, entry.endpoint, entry.request_id) == (b"", b"", "", "", b"id")
     assert (entry.status, entry.sent, entry.received, entry.retries) == (400, 0, 0, 0)
     assert (desk.metrics.unrouted[4], sum(desk.api.classes)) == (1, 1)
+    desk.begin().release = "3f9c02d1a7be"
+    desk.account.finished(End.OK)
     desk.begin().finished(End.OK)
-    assert [entry.reason for entry in desk.entries] == ["", "why", ""]
+    assert [entry.release for entry in desk.entries] == ["3f9c02d1a7be", "", "3f9c02d1a7be", ""]
+    assert [entry.reason for entry in desk.entries] == ["", "why", "", ""]
 
 
 Counts = Callable[[Desk], list[int]]

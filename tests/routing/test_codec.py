@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tqunits.errors import TqunitsError
 from tqunits.model import ClientGone, HeadLimits, Retry
 from tqunits.routing.codec.document import VERSION, files_alone, installed_routes, with_workers, without
 from tqunits.routing.codec.schema import USUAL, parse_snapshot, snapshot_text
@@ -32,7 +33,7 @@ ADDRESSES = (
 )  # fmt: skip
 NETWORKS = st.ip_addresses(v=4).map(IPv4Network) | st.ip_addresses(v=6).map(IPv6Network)
 
-WORKERS = st.builds(
+REPLICAS = st.builds(
     RoutedWorker,
     name=NAMES,
     hosts=st.lists(HOSTS, max_size=3).map(tuple),
@@ -63,6 +64,9 @@ WORKERS = st.builds(
     start_us=NATURAL,
     disabled=st.booleans(),
 )
+WORKERS = st.builds(
+    lambda worker, surge: replace(worker, surge=surge and len(worker.endpoints) > 1), REPLICAS, st.booleans()
+)
 
 SNAPSHOTS = st.builds(
     Snapshot,
@@ -86,7 +90,7 @@ def test_what_is_written_reads_back_the_same(snapshot: Snapshot) -> None:
 LATER = ("min_body_rate", "on_client_gone", "max_response_head", "max_response_fields", "raw_path", "via", "start_us")
 
 
-@pytest.mark.parametrize("key", [*LATER, "disabled", "timeouts.body_us", "timeouts.stream_us"])
+@pytest.mark.parametrize("key", [*LATER, "disabled", "surge", "timeouts.body_us", "timeouts.stream_us"])
 @given(worker=WORKERS)
 def test_a_key_that_came_later_is_as_usual_where_it_is_missing(key: str, worker: RoutedWorker) -> None:
     def values(one: RoutedWorker) -> dict[str, object]:
@@ -100,6 +104,14 @@ def test_a_key_that_came_later_is_as_usual_where_it_is_missing(key: str, worker:
     del (members[folder[0]] if folder else members)[last]
     (found,) = parse_snapshot(json.dumps(document).encode()).workers
     assert values(found) == {**values(worker), key: values(USUAL)[key]}
+
+
+@pytest.mark.parametrize("endpoints", [[], ["127.0.0.1:9000"]], ids=["none", "one"])
+def test_a_surge_without_another_endpoint_is_refused(endpoints: list[str]) -> None:
+    document = json.loads(snapshot_text(around(replace(USUAL, name="api"))))
+    document["workers"][0] |= {"endpoints": endpoints, "surge": True}
+    with pytest.raises(TqunitsError, match="'api' has a surge, and no other endpoint"):
+        parse_snapshot(json.dumps(document).encode())
 
 
 def around(*workers: RoutedWorker) -> Snapshot:

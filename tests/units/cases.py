@@ -49,6 +49,7 @@ from tqunits.model import (
 from tqunits.resources import Descriptors, Limits, Share
 from tqunits.units.ports import assign_ports
 from tqunits.units.rendering import RenderedFile, render
+from tqunits.units.surges import with_surges
 
 TEMPLATES = {p.name: p.read_text() for p in (Path(__file__).parents[2] / "unit-templates").glob("*.j2")}
 
@@ -71,11 +72,13 @@ USER_LAYOUT = Layout(
 class Case:
     """One configuration on one host."""
 
-    configuration: Configuration
+    configuration: Configuration  # with surges where the test has given them: see `surging`
     target: Host
 
     def ports(self) -> Mapping[Instance, int]:
-        return assign_ports(self.configuration, {}).ports
+        ports = assign_ports(self.configuration, {}).ports
+        has_any = any(worker.has_surge for worker in self.configuration.workers)
+        return with_surges(self.configuration, ports, {}).ports if has_any else ports
 
     def files(self) -> tuple[RenderedFile, ...]:
         return render(self.configuration, self.target, self.ports(), TEMPLATES)
@@ -244,6 +247,11 @@ def configuration(*workers: Worker, **changes: Any) -> Configuration:
     return Configuration(server=server(**changes), workers=tuple(sorted(workers, key=lambda w: w.name)))
 
 
+def surging(site: Configuration) -> Configuration:
+    """The configuration as a system's install has it: its workers have surges."""
+    return with_surges(site, assign_ports(site, {}).ports, {}).configuration
+
+
 def case(*workers: Worker, systemd: int = 252, user_mode: bool = False, **changes: Any) -> Case:
     return Case(configuration(*workers, **changes), target(systemd=systemd, user_mode=user_mode))
 
@@ -410,7 +418,7 @@ CASES: Mapping[str, Case] = {
     "user": case(*samples(), *profiles(), user_mode=True, tls=CERTIFICATES, manager=metrics_at("[::1]:9109")),
     "runtimes": case(*runtimes(), mode=Mode.DEVELOPMENT),
     "runtimes-user": case(*runtimes(), user_mode=True),
-    "several": case(*several()),
+    "several": Case(surging(configuration(*several())), target()),
     "several-user": case(*several(), user_mode=True),
     "empty": case(),
 }

@@ -8,11 +8,12 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tqunits.host.plan import kept_instances, kept_ports, make_plan, removal
+from tqunits.host.plan import make_plan, removal
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import Instance, Listen
 from tqunits.units import credentials, environment, failure_pause, ledger, name
 from tqunits.units.dependencies import foreign_dependencies
+from tqunits.units.kept import kept_instances, kept_ports
 from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import Disable, Options, Rehome, RemoveFile, Start, Step, Stop, WriteFile

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.host.plan import kept_ports, make_plan, removal
+from tqunits.host.plan import make_plan, removal
 from tqunits.host.routes import routes_snapshot
 from tqunits.model import Configuration, Enabled, Instance, Listen, Worker
 from tqunits.units import name, turnover
+from tqunits.units.kept import kept_ports
 from tqunits.units.observed import Observed, ObservedFile, ObservedUnit
 from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import (

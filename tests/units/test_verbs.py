@@ -40,7 +40,11 @@ def test_render_of_one_worker_prints_its_files_only(site: Path, name: str) -> No
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith("# /")] == [
         "# /etc/systemd/system/run-tqunits-workers-tight.mount",
+        "# /etc/systemd/system/run-tqunits-workers-tight:2.mount",  # its surge's
+        "# /etc/systemd/system/tq-backoff@tight:2.service.d/10-tqunits.conf",
+        "# /etc/systemd/system/tq-failure@tight:2.service.d/10-tqunits.conf",
         "# /etc/systemd/system/tq-worker@tight.service.d/10-tqunits.conf",
+        "# /etc/systemd/system/tq-worker@tight:2.service.d/10-tqunits.conf",
     ]
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from tqunits.cli.context import Context
 from tqunits.errors import NoSuchWorker
 from tqunits.host import evidence, lacking, left_out, run_time_health
-from tqunits.host.installed import Installed, installed, nearest, served, serving
+from tqunits.host.installed import Installed, nearest, served, serving, slots
 from tqunits.host.left_out import LeftOut
 from tqunits.host.sources import Loaded, load
 from tqunits.host.status import InstanceStatus, statuses
@@ -40,10 +40,11 @@ class KnownWorkers:
         return next((worker for worker in workers if worker.name == worker_named(wanted)), None)
 
     def meant(self, text: str) -> tuple[str, ...]:
-        """A worker's name means all its instances, a unit the one that it runs; as the others of
+        """A worker's name means all its replicas, a unit the one that it runs; as the others of
         these have them."""
         whose = name.instance_of(text)
-        found = () if whose else tuple(each for each, worker in self.installed.items() if worker.worker == text)
+        replicas = ((each, worker) for each, worker in self.installed.items() if not worker.ledger.is_surge)
+        found = () if whose else tuple(each for each, worker in replicas if worker.worker == text)
         return found or (name.named(text),)
 
     def require(self, names: Sequence[str]) -> None:
@@ -64,7 +65,7 @@ def known(context: Context) -> KnownWorkers:
     """Read the configuration, the drop-ins and the routes."""
     return KnownWorkers(
         loaded=load(context.root, context.layout, trust=context.trust),
-        installed={worker.name: worker for worker in installed(context.layout)},
+        installed={worker.name: worker for worker in slots(context.layout)},
         served={worker.name: worker for worker in served(context.layout)},
         left_out=left_out.read(context.layout).workers,
     )

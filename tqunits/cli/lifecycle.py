@@ -10,12 +10,13 @@ from types import MappingProxyType
 
 from tqunits.cli.context import Context
 from tqunits.cli.results import add_timeout, conclude, progress, timeout_of
-from tqunits.cli.selection import select
+from tqunits.cli.selection import parted, select
 from tqunits.control import managers
 from tqunits.errors import ExitStatus
 from tqunits.host import due, traffic_file
 from tqunits.host.installed import Installed, installed
 from tqunits.host.pauses import let_go
+from tqunits.host.running_surges import running_surges
 from tqunits.lifecycle.outcome import STOPS, JobResult
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
@@ -64,6 +65,14 @@ def wanted(arguments: argparse.Namespace, context: Context) -> tuple[Installed, 
     """The workers of a start or restart; with --all those that their worker.yaml enables."""
     workers = select(arguments, installed(context.layout), context)
     return tuple(worker for worker in workers if worker.ledger.enabled or not arguments.all)
+
+
+def with_surges(chosen: Sequence[Installed], bus: Bus, context: Context) -> tuple[Installed, ...]:
+    """These replicas, and the running surges of the workers whose replicas are all among them: who
+    stops a worker stops the instance of its roll as well."""
+    present = [worker.instance for worker in installed(context.layout)]
+    whole, _ = parted([worker.instance for worker in chosen], present)
+    return (*chosen, *running_surges(bus, context.layout, whole))
 
 
 def perform(

@@ -16,9 +16,10 @@ from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.selection import named
 from tqunits.host import left_out, traffic_file
-from tqunits.host.installed import Installed, installed, served, serving
+from tqunits.host.installed import Installed, served, serving, slots
 from tqunits.host.left_out import LeftOut, Report
 from tqunits.host.run_time_health import RunTimeHealth
+from tqunits.host.running_release import running_release
 from tqunits.host.stale_copies import changed
 from tqunits.host.status import InstanceStatus, enabled_at_boot, statuses
 from tqunits.lifecycle.state import Detail, NoInstance, State
@@ -31,15 +32,17 @@ from tqunits.units import unitfile
 
 AWAY = "the manager does not answer, so nobody checks the health of running workers: 'systemctl status tq-manager'"
 _COLUMNS = ("NAME", "ROUTE", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEM/MAX", "PORT", "USER")
+_RELEASE = "RELEASE"  # the last column, so that the others keep their places
 
 _FIRST = frozenset({State.FAILED, NoInstance.REFUSED, NoInstance.SKIPPED})
 _LAST = frozenset({State.HEALTHY, State.STOPPED, NoInstance.STATIC, NoInstance.NOT_INSTALLED})
 _WELL = frozenset({State.HEALTHY, NoInstance.STATIC})
+_AT_REST = frozenset({State.STOPPED, State.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _WorkerRow:
-    """What is None does not apply: files have no unit."""
+class WorkerRow:
+    """One line of the list. What is None does not apply: files have no unit."""
 
     whose: Instance
     routes: tuple[str, ...]
@@ -51,15 +54,22 @@ class _WorkerRow:
     socket: str | None = None
     user: str | None = None
     is_enabled: bool | None = None  # at boot
+    is_surge: bool = False  # no replica: it runs during a roll only
     waiting: tuple[str, ...] = ()  # files that have changed since install copied them
     order: str | None = None  # what an administrator has ordered of its traffic
     left_out: LeftOut | None = None  # by the last install
     why: str = ""  # what is wrong with its answers to health checks
+    release: str | None = None  # the ID of the one that its process runs
 
     @property
     def name(self) -> str:
         """As people have it: `api`, `api:2`."""
         return str(self.whose)
+
+    @property
+    def title(self) -> str:
+        """The name in the table."""
+        return f"{self.name} (surge)" if self.is_surge else self.name
 
     @property
     def rank(self) -> int:
@@ -107,13 +117,14 @@ _Listed = Installed | Served | _Absent
 class Listing:
     """The workers at one moment."""
 
-    rows: Sequence[_WorkerRow]
+    rows: Sequence[WorkerRow]
     is_known: bool  # the manager has told how health checks end
+    is_all: bool = True  # nobody was named
 
     @property
     def is_well(self) -> bool:
-        """Whether each of them is healthy or static."""
-        return all(row.state in _WELL for row in self.rows)
+        """Whether each of them is healthy or static. A surge is only passing through."""
+        return all(row.state in _WELL for row in self.rows if not row.is_surge)
 
     @property
     def lasting(self) -> Listing:
@@ -128,17 +139,19 @@ class Listing:
 def look(names: Sequence[str], health: RunTimeHealth, context: Context) -> Listing:
     """List the workers of these names and patterns, or all. Raises NoSuchWorker, TqunitsError."""
     report = left_out.read(context.layout)
-    here: Sequence[Installed | Served] = (*installed(context.layout), *served(context.layout))
+    here: Sequence[Installed | Served] = (*slots(context.layout), *served(context.layout))
     workers: Sequence[_Listed] = (*here, *_absent(here, report))
     if names:
         workers = named(names, workers, context)
-    return Listing(rows=_rows(workers, report, health, context), is_known=health.is_known)
+    return Listing(rows=_rows(workers, report, health, context), is_known=health.is_known, is_all=not names)
 
 
 def show(found: Listing, output: Output) -> None:
     """Print the table, and below it what is to be said of single workers."""
     if found.rows:
         _print(found.rows, output)
+    elif not found.is_all:
+        output.message("it does not run: a surge is listed during a roll only")
     else:
         output.message("no workers are installed; 'tqunits install' installs those that are configured")
 
@@ -157,7 +170,7 @@ def _absent(here: Sequence[Installed | Served], report: Report) -> list[_Absent]
     return [_Absent(name=name, left_out=report.workers.get(name)) for name in folders]
 
 
-def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, context: Context) -> list[_WorkerRow]:
+def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, context: Context) -> list[WorkerRow]:
     """Who needs somebody first, then by name."""
     units = [worker for worker in workers if isinstance(worker, Installed)]
     rows = [_of_files(worker) for worker in workers if isinstance(worker, Served)]
@@ -168,7 +181,14 @@ def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, con
                 bus, (worker.unit for worker in units), serving(units, context.layout), context.layout.runtime
             )
         enabled = enabled_at_boot(Path(context.layout.units))
-        rows += [_of_unit(worker, found[worker.unit], health, is_enabled=worker.unit in enabled) for worker in units]
+        shown = [each for each in units if not (each.ledger.is_surge and found[each.unit].state in _AT_REST)]
+        rows += [
+            replace(
+                _of_unit(worker, found[worker.unit], health, is_enabled=worker.unit in enabled),
+                release=running_release(worker.instance, context.layout.runtime),
+            )
+            for worker in shown
+        ]
     orders = {worker: order.order for worker, order in traffic_file.orders(context.layout).items()}
     alone = {str(whose): DRAIN for whose in traffic_file.drained(context.layout)}
     rows = [
@@ -182,17 +202,17 @@ def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, con
     return sorted(rows, key=lambda row: (row.rank, row.whose))
 
 
-def _of_absent(worker: _Absent) -> _WorkerRow:
-    return _WorkerRow(whose=Instance(worker.name), routes=(), hosts=(), found=left_out.instead(worker.left_out))
+def _of_absent(worker: _Absent) -> WorkerRow:
+    return WorkerRow(whose=Instance(worker.name), routes=(), hosts=(), found=left_out.instead(worker.left_out))
 
 
 def _worker(listed: Installed | Served) -> str:
     return listed.worker if isinstance(listed, Installed) else listed.name
 
 
-def _of_unit(worker: Installed, seen: InstanceStatus, health: RunTimeHealth, *, is_enabled: bool) -> _WorkerRow:
+def _of_unit(worker: Installed, seen: InstanceStatus, health: RunTimeHealth, *, is_enabled: bool) -> WorkerRow:
     ledger, status = worker.ledger, health.of(worker.unit, seen)
-    return _WorkerRow(
+    return WorkerRow(
         whose=worker.instance,
         routes=ledger.routes,
         hosts=ledger.hosts,
@@ -203,17 +223,21 @@ def _of_unit(worker: Installed, seen: InstanceStatus, health: RunTimeHealth, *, 
         socket=ledger.socket,
         user=unitfile.last_value(worker.text, "Service", "User"),
         is_enabled=is_enabled,
+        is_surge=ledger.is_surge,
         waiting=changed(ledger.copies),
         why=health.why(worker.unit, status),
     )
 
 
-def _of_files(worker: Served) -> _WorkerRow:
-    return _WorkerRow(whose=Instance(worker.name), routes=worker.routes, hosts=worker.hosts, found=NoInstance.STATIC)
+def _of_files(worker: Served) -> WorkerRow:
+    return WorkerRow(whose=Instance(worker.name), routes=worker.routes, hosts=worker.hosts, found=NoInstance.STATIC)
 
 
-def _print(rows: Sequence[_WorkerRow], output: Output) -> None:
-    output.table(_COLUMNS, [_cells(row) for row in rows])
+def _print(rows: Sequence[WorkerRow], output: Output) -> None:
+    if any(row.release for row in rows):
+        output.table((*_COLUMNS, _RELEASE), [[*_cells(row), row.release or "-"] for row in rows])
+    else:
+        output.table(_COLUMNS, [_cells(row) for row in rows])
     for row in rows:
         if row.status is not None and row.status.detail is Detail.HOLDING:
             text = "runs, but somebody has removed its file 'serving', so its requests are held"
@@ -226,9 +250,9 @@ def _print(rows: Sequence[_WorkerRow], output: Output) -> None:
             output.message(f"{row.name} gets {path} as it is now with 'tqunits install --now'", style="yellow")
 
 
-def _cells(row: _WorkerRow) -> list[Cell | str]:
+def _cells(row: WorkerRow) -> list[Cell | str]:
     return [
-        row.name,
+        row.title,
         " ".join(row.routes),
         Cell(row.words, "yellow" if row.order else condition.STYLES[row.state]),
         *(_of_process(row.status) if row.status else ["-"] * 5),
@@ -249,7 +273,7 @@ def _of_process(status: InstanceStatus) -> list[Cell | str]:
     ]
 
 
-def _json(row: _WorkerRow) -> Mapping[str, object]:
+def _json(row: WorkerRow) -> Mapping[str, object]:
     return {
         "name": row.name,
         "unit": row.unit,
@@ -262,7 +286,9 @@ def _json(row: _WorkerRow) -> Mapping[str, object]:
         "port": row.port,
         "socket": row.socket,
         "user": row.user,
+        "release": row.release,
         "waiting": list(row.waiting),
         "order": row.order,
+        "surge": row.is_surge,
         "left_out": None if row.left_out is None else {"kind": row.left_out.kind, "reason": row.left_out.reason},
     }

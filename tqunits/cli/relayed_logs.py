@@ -21,7 +21,7 @@ from tqunits.control import managers
 from tqunits.control.manager_protocol import MOST_LINES
 from tqunits.control.managers import LogLines
 from tqunits.errors import ExitStatus, NotPermitted, TqunitsError, UsageError
-from tqunits.host.installed import installed
+from tqunits.host.installed import slots
 from tqunits.model import Instance
 from tqunits.printable import printable
 from tqunits.system import journal
@@ -70,7 +70,7 @@ def _follow(found: LogLines, whose: Sequence[Instance], arguments: argparse.Name
 def _whose(names: Sequence[str], context: Context) -> Sequence[Instance]:
     """The named instances; without a name all that the caller operates."""
     if names:
-        return [worker.instance for worker in named(names, installed(context.layout), context)]
+        return [worker.instance for worker in named(names, slots(context.layout), context)]
     own = (name.instance(str(each.get("name"))) for each in managers.mine(context.layout))
     return [whose for whose in own if whose is not None]
 

@@ -54,10 +54,11 @@ def deploy(layout: Layout, order: DeployOrder) -> Sequence[DeployRecord]:
     return _asked(layout, request, deploy_protocol.deploys_in, lost=lost)
 
 
-def history(layout: Layout, worker: str | None, limit: int) -> Sequence[DeployRecord]:
-    """The last deploys of a worker, or of all, the newest first. Raises as `deploy`."""
+def history(layout: Layout, worker: str | None, limit: int, *, patience: float = PATIENCE_S) -> Sequence[DeployRecord]:
+    """The last deploys of a worker, or of all, the newest first. Raises as `deploy`. `patience`:
+    seconds in all."""
     request = protocol.question(deploy_protocol.history_target(worker, limit))
-    return _asked(layout, request, deploy_protocol.deploys_in, lost=Away())
+    return _asked(layout, request, deploy_protocol.deploys_in, lost=Away(), patience=patience)
 
 
 def progress(layout: Layout, numbers: Iterable[int], *, after: int, wait_us: int) -> Progressed:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from tqunits.host import binding, evidence
 from tqunits.host.evidence import subject_of
-from tqunits.host.installed import Installed, installed
+from tqunits.host.installed import Installed, slots
 from tqunits.layout import Layout
 from tqunits.lifecycle import causes, outcome
 from tqunits.lifecycle.causes import Judgement
@@ -43,7 +43,7 @@ def judged(results: Iterable[JobResult], layout: Layout, *, user_mode: bool) -> 
     """How each job ended, and why it failed."""
     results = tuple(results)
     is_fine = all(result.result in _FINE for result in results)
-    workers = {} if is_fine else {worker.unit: worker for worker in installed(layout)}
+    workers = {} if is_fine else {worker.unit: worker for worker in slots(layout)}
     return tuple(_judged(result, workers, layout, user_mode=user_mode) for result in results)
 
 

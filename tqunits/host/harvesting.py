@@ -13,11 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import prepare, release_links, release_store, this_host
-from tqunits.host.builder import Builder
-from tqunits.host.installed import Installed, installed
+from tqunits.host import release_links, release_store
+from tqunits.host.installed import installed
 from tqunits.host.premises import Premises
-from tqunits.host.release_making import make
 from tqunits.layout import Layout
 from tqunits.lifecycle.release import (
     FOLDER,
@@ -30,11 +28,9 @@ from tqunits.lifecycle.release import (
     result_text,
 )
 from tqunits.light_dataclass import dataclass
-from tqunits.model import Configuration, Worker
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.system.survey import read_for_root
-from tqunits.units import release_mount
 
 _RESULT_MODE = 0o644  # the manager reads it
 
@@ -89,19 +85,26 @@ class _Harvesting:
         runs."""
         layout, order = self.premises.layout, self.order
         release_store.remove_leftovers(layout, self.worker)
-        configuration = prepare.configured(self.premises).configured()
         result = _begun(order)
         if order.build is not None:
-            result = self._released(configuration, order.build)
+            result = self._released(order.build)
         self._point(result.release)
         if order.stable is not None:
             release_links.mark_stable(layout, self.worker, order.stable)
             release_links.clear(layout, self.worker, self._removed())
-            release_store.prune(layout, self.worker, configuration.server.manager.keep_releases)
+        if order.build is not None or not order.runs:  # an order without both is for nothing else
+            self._prune()
         return result
 
+    def _prune(self) -> None:
+        from tqunits.host import prepare  # most orders only swap links, and need no YAML, which takes 0.1 s
+
+        keep = prepare.configured(self.premises).configured().server.manager.keep_releases
+        release_store.prune(self.premises.layout, self.worker, keep)
+
     def _removed(self) -> frozenset[int]:
-        """The numbers of instances that are not installed any more: they keep no release."""
+        """The numbers of instances that are not installed any more, and of the surge, which runs
+        only during a roll: they keep no release."""
         here = {each.instance.number for each in installed(self.premises.layout) if each.worker == self.worker}
         return frozenset(release_links.runs_of(self.premises.layout, self.worker)) - here
 
@@ -112,9 +115,13 @@ class _Harvesting:
         release_links.point(self.premises.layout, self.worker, runs)
         release_links.clear(self.premises.layout, self.worker, [n for n, run in wanted.items() if run == FOLDER])
 
-    def _released(self, configuration: Configuration, asked: BuildRequest) -> HarvestResult:
-        builder = Builder(bus=self.bus, files=())
-        taken = make(self._configured(configuration), self.premises.layout, builder, asked)
+    def _released(self, asked: BuildRequest) -> HarvestResult:
+        from tqunits.host.builder import Builder
+        from tqunits.host.configured_worker import configured_worker  # with YAML, as above
+        from tqunits.host.release_making import make
+
+        worker = configured_worker(self.worker, self.premises)
+        taken = make(worker, self.premises.layout, Builder(bus=self.bus, files=()), asked)
         return HarvestResult(
             number=self.order.number,
             release=taken.manifest.release,
@@ -125,22 +132,3 @@ class _Harvesting:
             why="",
             hint="",
         )
-
-    def _configured(self, configuration: Configuration) -> Worker:
-        """The worker as it is configured, which is as it is installed. Raises TqunitsError."""
-        found = next((each for each in configuration.workers if each.name == self.worker), None)
-        here = next((each for each in installed(self.premises.layout) if each.worker == self.worker), None)
-        if found is None or here is None:
-            raise TqunitsError("its worker.yaml has an error, or is gone", hint=f"tqunits check {self.worker}")
-        _refuse_edited(found, here)
-        obstacle = release_mount.obstacle(found, this_host.current(self.premises.layout, user_mode=False))
-        if obstacle:
-            raise TqunitsError(f"it can not run releases: {obstacle}", hint=f"'tqunits restart {self.worker}' takes it")
-        return found
-
-
-def _refuse_edited(worker: Worker, here: Installed) -> None:
-    """Raises TqunitsError for a worker.yaml that is not the installed one: its unit would run the
-    release with other settings."""
-    if here.ledger.source_hash != worker.source_hash:
-        raise TqunitsError("its worker.yaml is not what is installed", hint=f"tqunits apply {worker.name}")

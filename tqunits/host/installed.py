@@ -38,9 +38,19 @@ class Installed:
         """The name of the worker."""
         return self.instance.worker
 
+    @property
+    def title(self) -> str:
+        """The name as it stands in a list: `api:2 (surge)` for one that only a roll starts."""
+        return f"{self.name} (surge)" if self.ledger.is_surge else self.name
+
 
 def installed(layout: Layout) -> tuple[Installed, ...]:
-    """Every instance of every installed worker, by the worker's name and its number."""
+    """The replicas of every installed worker, by the worker's name and the number."""
+    return tuple(each for each in slots(layout) if not each.ledger.is_surge)
+
+
+def slots(layout: Layout) -> tuple[Installed, ...]:
+    """The same with the surges of the workers, which run during a roll only."""
     paths = Path(layout.units).glob(f"tq-worker@*.service.d/{name.DROP_IN}")
     found = (_read(path) for path in paths)
     return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.instance))

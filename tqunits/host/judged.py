@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from tqunits.host import writable
-from tqunits.host.plan import kept_ports
 from tqunits.host.sources import CONFIGURATION
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
@@ -23,9 +22,11 @@ from tqunits.system import aliases, files, folders, users
 from tqunits.system.listeners import listening_ports
 from tqunits.units import circles, contests, dependencies, grants, unitfile
 from tqunits.units.contests import InstalledRoutes
+from tqunits.units.kept import kept_ports, kept_surges
 from tqunits.units.observed import ObservedFile
 from tqunits.units.ports import Assigned, assign_ports
 from tqunits.units.refusal import Refusal, refusal
+from tqunits.units.surges import Surges, with_surges
 
 Files = Mapping[PurePosixPath, ObservedFile]
 
@@ -72,13 +73,23 @@ def judge(
     refused += assigned.refusals
     out |= _names(refused)
     present = replace(configuration, workers=_without(configuration, out))
-    return Judged(present=present, ports=assigned.ports, refusals=tuple(refused), ungranted=ungranted)
+    found = surging(present, assigned.ports, before, layout)
+    return Judged(present=found.configuration, ports=found.ports, refusals=tuple(refused), ungranted=ungranted)
 
 
 def assigned_ports(configuration: Configuration, before: Files, *, without: Collection[str] = frozenset()) -> Assigned:
     """The ports that an install would assign now. `without`: workers that stay as they are."""
     meant = replace(configuration, workers=_as_meant(configuration.workers, configuration))
-    return assign_ports(meant, kept_ports(before), busy=listening_ports(), without=without)
+    busy, surges = listening_ports(), kept_surges(before)
+    return assign_ports(meant, kept_ports(before), busy=busy, without=without, surges=surges)
+
+
+def surging(present: Configuration, ports: Mapping[Instance, int], before: Files, layout: Layout) -> Surges:
+    """The configuration with the surges that its workers would get now, and all ports. `ports`:
+    those of the replicas."""
+    if not layout.sysusers:  # with --user
+        return Surges(present, ports)
+    return with_surges(present, ports, kept_ports(before), busy=listening_ports())
 
 
 def _names(refused: Iterable[Refusal]) -> frozenset[str]:

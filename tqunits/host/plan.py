@@ -18,9 +18,11 @@ request (P2):
    after the other, because a worker that stops must find a router with the present leave socket.
    Then workers are started or restarted. The routers learn of them when they are healthy.
 4. Instances beyond the configured number are taken down before the routes change: while they are
-   in the routes, the routers let their requests end. A worker that is removed is first taken out
-   of the routes, then stopped and disabled. Its files are removed last: while one of them is left,
-   the next run knows that there is work to finish.
+   in the routes, the routers let their requests end. A replica that becomes its worker's surge is
+   stopped in the same step. Its drop-in says that it is a replica until then, because a surge
+   that runs belongs to a roll, and no other step stops it or starts it. A worker that is removed
+   is first taken out of the routes, then stopped and disabled. Its files are removed last: while
+   one of them is left, the next run knows that there is work to finish.
 
 Builds come before all of these steps, and then the rest is planned anew. upkeep.py adds steps
 before and after them, which clear away left-overs. After the last step the limits of the units in
@@ -32,7 +34,7 @@ the next run plans what is still missing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -72,7 +74,9 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     foreign = () if options.replace else _foreign(unit_writes)
     waiting = () if options.now else turnover.waiting(unit_writes, observed)
     rules = tuple(w for w in unit_writes if w.file.path.name == polkit_rule.FILE)
-    unit_writes = tuple(w for w in unit_writes if w.file.unit not in waiting and w not in rules)
+    may_stop = options.now and not options.routers_alone
+    demoted = _demoted(unit_writes, observed)
+    unit_writes = tuple(w for w in unit_writes if w.file.unit not in waiting and w not in (*rules, *demoted))
     writes = (*_copy_writes(desired, observed), *unit_writes)
     masked = tuple(u for u in desired.enabled if observed.file_states.get(u, "").startswith("masked"))
     running = tuple(u for u in desired.enabled if u not in masked)
@@ -81,6 +85,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     closing = turnover.closing(desired, observed)
     surplus = _surplus(desired, observed)
     spare = frozenset(unit for whose in surplus if observed.runs(unit := name.service(whose)))
+    spare |= {service for write in demoted if (service := write.file.unit)}
     to_start = (
         _meant(running, options) if observed.is_up(name.TARGET) else _of_target(running, desired, observed, leaving)
     )
@@ -97,15 +102,15 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *(first_routes := _first_routes(desired, observed)),
         *(_router_restarts(running, stale, desired, writes, observed) if options.now else ()),
         *(_starts(to_start, _meant(stale, options), writes, observed) if options.now else ()),
-        *_surplus_removal(surplus, observed, options),
+        *_surplus_removal(surplus, demoted if may_stop else (), observed, may_stop=may_stop),
         *(() if first_routes else _new_routes(desired, observed, options)),
-        *_departures(desired, observed, gone, options),
+        *_departures(desired, observed, gone, options, demoted if may_stop else ()),
         *_spare_copies(desired, observed),
     ]
     return Plan(
         builds=desired.builds,
         steps=(*upkeep.before(observed.remnants, steps), *steps, *upkeep.after(observed.remnants, leaving)),
-        read_back=tuple(unit for unit in _services(desired) if unit not in masked),
+        read_back=tuple(unit for unit in _services(desired) if unit not in masked and unit not in desired.surges),
         foreign=foreign,
         orphans=() if options.prune else gone,
         pending=_pending((*waiting, *closing, *stale, *sorted(spare)), options),
@@ -127,7 +132,7 @@ def _of_target(
     """What is started with the target, as systemd would do it: all that is enabled, so the workers
     too that are left as they are. The target itself is started alone (system/jobs.py)."""
     enabled = (unit for unit, state in observed.file_states.items() if state == "enabled" and name.is_worker(unit))
-    spare = {*running, *desired.disabled}
+    spare = {*running, *desired.disabled, *desired.surges}
     others = sorted(unit for unit in enabled if unit not in spare and name.worker_of(unit) not in leaving)
     return (*others, *running)
 
@@ -142,21 +147,6 @@ def _pending(units: Iterable[str], options: Options) -> tuple[str, ...]:
 def _services(desired: Desired) -> Iterator[str]:
     """The units of the workers that have files in this plan."""
     return (file.unit for file in desired.units if file.unit is not None and unitfile.ledger(file.content))
-
-
-def kept_ports(files: Mapping[PurePosixPath, ObservedFile]) -> dict[Instance, int]:
-    """Instance -> port, from the installed drop-ins."""
-    ledgers = ((name.instance_of(name.unit_at(path)), unitfile.ledger(file.content)) for path, file in files.items())
-    return {whose: ledger.port for whose, ledger in ledgers if whose and ledger and ledger.port is not None}
-
-
-def kept_instances(files: Mapping[PurePosixPath, ObservedFile]) -> dict[str, list[Instance]]:
-    """Worker -> its instances that are installed, in the order of their numbers."""
-    drop_ins = (path for path, file in files.items() if unitfile.ledger(file.content))
-    found: dict[str, list[Instance]] = {}
-    for whose in sorted({whose for path in drop_ins if (whose := name.instance_of(name.unit_at(path)))}):
-        found.setdefault(whose.worker, []).append(whose)
-    return found
 
 
 def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ...]:
@@ -457,10 +447,13 @@ def _old_controls(restarts: tuple[str, ...], writes: Iterable[WriteFile], observ
     return tuple(u for u in _with_sockets(anew, observed) if u not in anew)
 
 
-def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], options: Options) -> Iterable[Step]:
+def _departures(
+    desired: Desired, observed: Observed, gone: tuple[str, ...], options: Options, demoted: Iterable[WriteFile]
+) -> Iterable[Step]:
     """Units that are configured not to run; with --prune also workers that are no longer
-    configured."""
-    enabled = tuple(u for u in desired.disabled if observed.file_states.get(u) == "enabled")
+    configured. `demoted`: new surges, which are disabled already."""
+    idle = (*desired.disabled, *sorted(desired.surges - {write.file.unit for write in demoted}))
+    enabled = tuple(u for u in idle if observed.file_states.get(u) == "enabled")
     closing = turnover.closing(desired, observed)
     active = tuple(u for u in _with_sockets(desired.disabled, observed) if observed.runs(u) and u not in closing)
     steps: list[Step] = [Stop(active)] if active and options.now else []
@@ -528,6 +521,20 @@ def _surplus(desired: Desired, observed: Observed) -> list[Instance]:
     return sorted(whose for whose in _known_instances(observed) - rendered if whose.worker in workers)
 
 
+def _demoted(writes: Iterable[WriteFile], observed: Observed) -> tuple[WriteFile, ...]:
+    """The drop-ins of replicas that run, and are to be their workers' surges."""
+    return tuple(
+        write
+        for write in writes
+        if observed.runs(write.file.unit or "") and _is_surge(write.file.content) and not _is_surge(write.before or "")
+    )
+
+
+def _is_surge(text: str) -> bool:
+    found = unitfile.ledger(text)
+    return found is not None and found.is_surge
+
+
 def _units_of(instances: Iterable[Instance]) -> list[str]:
     return [u for whose in instances for u in (name.socket(whose), name.service(whose), name.mount(whose))]
 
@@ -538,15 +545,23 @@ def _files_about(observed: Observed, units: Iterable[str], instances: Collection
     return sorted(p for p, f in observed.files.items() if name.unit_at(p) in about and unitfile.is_ours(f.content))
 
 
-def _surplus_removal(surplus: Iterable[Instance], observed: Observed, options: Options) -> Iterable[Step]:
-    """Take down instances that are too many. Where no worker may be stopped, those that run stay
-    until the next start of the host."""
-    may_stop = options.now and not options.routers_alone
+def _surplus_removal(
+    surplus: Iterable[Instance], demoted: Collection[WriteFile], observed: Observed, *, may_stop: bool
+) -> Iterable[Step]:
+    """Take down instances that are too many, and stop replicas that become surges. Where no worker
+    may be stopped, those that run stay until the next start of the host."""
     gone = [whose for whose in surplus if may_stop or not observed.runs(name.service(whose))]
     staying = [unit for whose in surplus if whose not in gone for unit in _units_of([whose])]
     units = _units_of(gone)
+    files = _files_about(observed, units, gone)
     enabled = tuple(unit for unit in staying if observed.file_states.get(unit) == "enabled")
-    return [*([Disable(enabled)] if enabled else []), *_take_down(observed, units, _files_about(observed, units, gone))]
+    resting = [whose for write in demoted if (whose := name.instance_of(write.file.unit or ""))]
+    return [
+        *([Disable(enabled)] if enabled else []),
+        *_take_down(observed, [*_units_of(resting), *units], files),
+        *demoted,
+        *([ReloadDaemon()] if demoted else []),
+    ]
 
 
 def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath]) -> Iterable[Step]:

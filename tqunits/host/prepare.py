@@ -18,7 +18,6 @@ from tqunits.host.lacking import Lacking
 from tqunits.host.leftovers import remnants
 from tqunits.host.lost_drop_ins import put_back_later
 from tqunits.host.observed_files import observe_files
-from tqunits.host.plan import kept_instances
 from tqunits.host.premises import Premises
 from tqunits.host.rebuild import NOTHING_BUILT, Outcome
 from tqunits.host.refits import Refits, refits
@@ -40,6 +39,7 @@ from tqunits.model import (
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import accounts, addresses, ledger, name, turnover, upkeep
+from tqunits.units.kept import kept_instances
 from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.refusal import Refusal
 from tqunits.units.rendering import RenderedFile, refusals, render, sockets_of
@@ -263,9 +263,10 @@ def _desired(
     proxies = [name.proxy(number) for number in range(1, configuration.server.proxy.processes + 1)]
     known = {*observed.units, *observed.file_states}
     surplus = {unit for unit in known if name.is_proxy(unit)} - set(proxies)
-    present_instances = [whose for worker in present.workers for whose in worker.instances]
-    idle = {name.service(whose) for whose in present_instances} - set(running)
-    optional = {*(name.socket(whose) for whose in present_instances), *name.CERTIFICATE_UNITS}
+    slots = [whose for worker in present.workers for whose in worker.slots]
+    surges = frozenset(name.service(worker.surge) for worker in present.workers if worker.surge)
+    idle = {name.service(whose) for whose in slots} - set(running) - surges
+    optional = {*map(name.socket, slots), *name.CERTIFICATE_UNITS}
     sockets = sorted(turnover.sockets(rendered), key=name.PROXY_SOCKET.__ne__)  # it first, the others by name
     optional |= {unit for unit in (*known, *(p.name for p in observed.files)) if name.is_proxy_socket(unit)}
     surplus |= (optional & {*known, *(p.name for p in observed.files)}) - {file.unit for file in rendered}
@@ -280,6 +281,7 @@ def _desired(
         files_alone=frozenset(w.name for w in configuration.workers if not _has_unit(w)),
         enabled=(*running, *sockets, *watch, name.REPAIR_UNITS[0], *proxies, *name.MANAGER_UNITS, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
+        surges=surges,
     )
 
 

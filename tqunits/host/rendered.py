@@ -9,9 +9,8 @@ from dataclasses import replace
 from tqunits.errors import ConfigurationError, Diagnostic, NoSuchWorker
 from tqunits.host import this_host
 from tqunits.host.installed import nearest
-from tqunits.host.judged import Files, assigned_ports, judge
+from tqunits.host.judged import Files, assigned_ports, judge, surging
 from tqunits.host.observed_files import observe_files
-from tqunits.host.plan import kept_instances
 from tqunits.host.premises import Premises
 from tqunits.host.requested import Requested
 from tqunits.host.sources import load
@@ -19,6 +18,7 @@ from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Host, Worker, WorkerType
 from tqunits.system import files
 from tqunits.units import addresses, name
+from tqunits.units.kept import kept_instances
 from tqunits.units.rendering import RenderedFile, render, sockets_of
 
 
@@ -62,12 +62,13 @@ def rendered(sketch: Sketch, premises: Premises, names: Collection[str], *, syst
     assigned = assigned_ports(sketch.configuration, sketch.before)
     lacking = {refusal.worker for refusal in assigned.refusals}
     workers = tuple(w for w in sketch.configuration.workers if w.name not in lacking)
-    configuration = replace(sketch.configuration, workers=workers)
+    found = surging(replace(sketch.configuration, workers=workers), assigned.ports, sketch.before, premises.layout)
+    configuration = found.configuration
     requested = Requested(configuration, premises.layout, sketch.before, user_mode=premises.user_mode)
     templates = files.read_templates(premises.layout)
     sockets = sockets_of(configuration.server, premises.layout, addresses.installed(sketch.before))
     host, installed = _target(premises, systemd), kept_instances(sketch.before)
-    made = render(configuration, host, assigned.ports, templates, requested.copies, sockets, installed)
+    made = render(configuration, host, found.ports, templates, requested.copies, sockets, installed)
     return Rendered(workers=_named(names, configuration), files=made)
 
 

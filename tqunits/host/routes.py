@@ -60,8 +60,8 @@ def _client_timeouts(server: Server) -> ClientTimeouts:
 def _running(configuration: Configuration, target: Host, ports: Mapping[Instance, int]) -> Iterator[RoutedWorker]:
     for worker in configuration.workers:
         if worker.runs_in(configuration.server.mode):
-            instances = () if worker.type is WorkerType.STATIC else worker.instances
-            yield _routed(worker, tuple(_endpoint(worker, whose, target, ports) for whose in instances))
+            slots = () if worker.type is WorkerType.STATIC else worker.slots
+            yield _routed(worker, tuple(_endpoint(worker, whose, target, ports) for whose in slots))
 
 
 def _disabled(configuration: Configuration) -> Iterator[RoutedWorker]:
@@ -93,6 +93,7 @@ def _routed(worker: Worker, endpoints: tuple[Address, ...]) -> RoutedWorker:
         routes=worker.routes,
         strip_prefix=worker.strip_prefix,
         endpoints=endpoints,
+        surge=worker.surge is not None,
         timeouts=_timeouts(worker.timeouts),
         max_body=zero_if_endless(proxy.max_body),
         min_body_rate=zero_if_endless(proxy.min_body_rate),

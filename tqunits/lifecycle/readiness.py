@@ -21,7 +21,7 @@ of several is nearly always the first half of a restart."""
 
 
 def unready(states: Mapping[Instance, State], failing: frozenset[Instance]) -> frozenset[Instance]:
-    """Those of `failing` that get no traffic. `states`: all instances of all workers. `failing`:
-    those that run and fail their checks."""
+    """Those of `failing` that get no traffic. `states`: all instances of all workers, a surge only
+    while it is healthy. `failing`: those that run and fail their checks."""
     covered = {whose.worker for whose, state in states.items() if state in _EXPECTED}
     return frozenset(whose for whose in failing if whose.worker in covered)

@@ -52,9 +52,8 @@ class Announcements:
             "TQUNITS_CAUSE": printable(change.cause),
         }
         cause = f": {change.cause}" if change.cause else ""
-        self.say(
-            f"{change.whose} is {change.after}{cause}", priority=_PRIORITIES.get(change.after, _INFO), fields=fields
-        )
+        who = f"{change.whose} (surge)" if change.is_surge else str(change.whose)
+        self.say(f"{who} is {change.after}{cause}", priority=_PRIORITIES.get(change.after, _INFO), fields=fields)
 
     def asked(self, actor: str, path: str, meant: str, workers: Collection[str]) -> None:
         """Write a request of an operator. `actor`: his uid and name. `meant`: the worker or the

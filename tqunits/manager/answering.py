@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from socket import socket
 from typing import Final
 
@@ -22,6 +22,7 @@ from tqunits.control import deploy_protocol, manager_protocol, protocol
 from tqunits.control.manager_protocol import METHODS, Meant
 from tqunits.control.protocol import Body, Problem
 from tqunits.control.server import MAX_CLIENTS, PATIENCE, LocalServer
+from tqunits.host.running_release import running_release
 from tqunits.http.head import RequestHead
 from tqunits.manager import file_times
 from tqunits.manager.announcements import Announcements
@@ -30,7 +31,7 @@ from tqunits.manager.deploy_answers import DeployAnswers
 from tqunits.manager.deploy_desk import Deploys
 from tqunits.manager.file_times import FileTimes
 from tqunits.manager.journal_reader import JournalReader
-from tqunits.manager.operating import operate
+from tqunits.manager.operating import operable, operate
 from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.registry import Registry
@@ -58,13 +59,17 @@ class ManagerAnswers:
         bus: Bus,
         journal: Announcements,
         deploys: Deploys | None = None,
+        *,
+        runtime: PurePosixPath,
     ) -> None:
-        """`place`: the path of a new socket, or systemd's socket. `deploys`: None with --user."""
+        """`place`: the path of a new socket, or systemd's socket. `deploys`: None with --user.
+        `runtime`: the layout's."""
         self._registry = registry
         self._since = time.time_ns() // 1000
         self._deploys = None if deploys is None else DeployAnswers(deploys, self._since)
         self._events = events
         self._readiness = readiness
+        self._runtime = runtime
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._files = FileTimes(self._thread, lambda: registry.records.values())  # noqa: PLW0108 - an install makes another mapping
         self._bus = bus
@@ -138,11 +143,12 @@ class ManagerAnswers:
         bodies = [
             {
                 **record.body(),
+                "release": running_release(record.place.whose, self._runtime),
                 **usage_of(record.seen.cgroup).body(),
                 "files": file_times.body(files.get(record.place.whose)),
             }
             for record in self._registry.records.values()
-            if caller.operates(record.place.whose.worker)
+            if caller.operates(record.place.whose.worker) and not record.rests
         ]
         return {"last_event": self._events.last, "instances": bodies}
 
@@ -168,7 +174,10 @@ class ManagerAnswers:
     async def _operated(self, target: str, data: bytes, caller: Caller) -> Body:
         question = manager_protocol.job_question(protocol.asked(data))
         caller.require(question.meant.workers)
-        instances = self._meant(question.meant)
+        found = self._meant(question.meant)
+        instances = operable(found, self._registry.records, METHODS[target])
+        if question.meant.single and instances != found:
+            raise Problem(404, "a surge is started by a roll alone, and stopped while it runs")
         self._tell(caller, target, question.meant)
         return await operate(self._bus, self._readiness, METHODS[target], instances, question.wait_us)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections import Counter
 from pathlib import Path
 from socket import socket
 
@@ -32,12 +31,12 @@ from tqunits.manager.metrics_endpoint import MetricsEndpoint
 from tqunits.manager.observer import Observer
 from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
-from tqunits.manager.record import Change, InstanceRecord
+from tqunits.manager.record import Change, InstanceRecord, summary
 from tqunits.manager.registry import Registry
 from tqunits.manager.roll import Hands
 from tqunits.manager.router_status import Routers
 from tqunits.manager.scraping import Scraping
-from tqunits.model import USUAL_ROLLS, Instance
+from tqunits.model import Instance
 from tqunits.system import loop as event_loop
 from tqunits.system.bus import Bus
 from tqunits.system.files import made_us
@@ -54,7 +53,7 @@ class ManagerSetup:
     control: Path | socket  # the path of a new control socket, or systemd's socket
     notifier: Notifier
     is_journal: bool  # stderr is the journal
-    rolls: int = USUAL_ROLLS  # workers that are replaced at once
+    rolls: int  # workers that are replaced at once
     metrics: str | None = None  # 127.0.0.1:PORT or [::1]:PORT, where it answers GET /metrics
 
 
@@ -98,7 +97,14 @@ class _Manager:
         )
         deploys = self._deploys(readiness, routers)
         commands = ManagerAnswers(
-            self._setup.control, self._registry, self._events, readiness, self._bus, self._journal, deploys
+            self._setup.control,
+            self._registry,
+            self._events,
+            readiness,
+            self._bus,
+            self._journal,
+            deploys,
+            runtime=self._setup.layout.runtime,
         )
         observer.begin(lambda: self._on_placed(checks, readiness), readiness.out)
         idle.start(checks.wake)
@@ -140,7 +146,7 @@ class _Manager:
     def _metrics(self, routers: Routers) -> MetricsEndpoint | None:
         if self._setup.metrics is None:
             return None
-        scraping = Scraping(self._registry, self._events, routers)
+        scraping = Scraping(self._registry, self._events, routers, self._setup.layout.runtime)
         return MetricsEndpoint(self._setup.metrics, scraping.text, self._journal.say)
 
     def _on_placed(self, checks: HealthChecks, readiness: ReadinessFile) -> None:
@@ -182,9 +188,7 @@ class _Manager:
 
     def _status(self) -> str:
         """One line for `systemctl status`."""
-        counts = Counter(record.state.value for record in self._registry.records.values())
-        parts = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        return f"{sum(counts.values())} instances: {parts}" if parts else "no worker is installed"
+        return summary(self._registry.records.values())
 
     def _sign_of_life(self) -> None:
         interval = self._setup.notifier.watchdog

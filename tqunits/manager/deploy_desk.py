@@ -116,18 +116,19 @@ class Deploys:
     async def _carry_out(self, record: DeployRecord) -> None:
         worker, number = record.worker, record.number
         try:
-            outcome = await self._perform(record)
+            outcome, is_stable = await self._perform(record)
         except DeployFailed as error:
             self.log.end(worker, number, DeployOutcome.FAILED, error.message, error.hint or "")
         except TqunitsError as error:
             self.log.end(worker, number, DeployOutcome.FAILED, str(error), error.hint or "")
         else:
-            self.log.end(worker, number, outcome)
+            self.log.end(worker, number, outcome, is_stable=is_stable)
         ended = self.log.get(worker, number)
         self._journal.say(_told(ended))
 
-    async def _perform(self, record: DeployRecord) -> DeployOutcome:
-        """Raises TqunitsError."""
+    async def _perform(self, record: DeployRecord) -> tuple[DeployOutcome, bool]:
+        """How it ends, and whether its release has shown that it is healthy. Raises
+        TqunitsError."""
         worker, number, was_begun = record.worker, record.number, record.begun_us is not None
         before = dict.fromkeys(self._runs(worker), record.before or FOLDER) if was_begun else self._runs(worker)
         first = next(iter(before.values()), FOLDER)
@@ -138,17 +139,14 @@ class Deploys:
         if release is None:  # a result without a release answers no build
             raise DeployFailed("no release was made")
         if record.kind is DeployKind.BUILD:
-            return DeployOutcome.DONE
+            return DeployOutcome.DONE, False
         is_there = self._all_run(worker, release)
         if is_there and not was_begun:
-            return DeployOutcome.UNCHANGED
+            return DeployOutcome.UNCHANGED, False
         async with self._rolls:
             say = _Steps(self.log, worker, number)
-            if not is_there:
-                await Roll(self._hands, worker, say, before).to(release)
-            self.log.step(worker, number, "stable", f"release {release} is stable: all instances run it")
-            await self._hands.harvests.point(worker, {}, stable=release)
-        return DeployOutcome.DONE
+            is_stable = await Roll(self._hands, worker, say, before).to(release, is_there=is_there)
+        return DeployOutcome.DONE, is_stable
 
     async def _make(self, record: DeployRecord) -> DeployRecord:
         """Have its release made. Raises DeployFailed."""

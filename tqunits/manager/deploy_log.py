@@ -98,11 +98,20 @@ class DeployLog:
             steps = (*record.steps, DeployStep(at_us=_now(), what=what, text=text[:MAX_TEXT], instance=instance))
             self._put(replace(record, steps=steps[-MAX_STEPS:]))
 
-    def end(self, worker: str, number: int, outcome: DeployOutcome, why: str = "", hint: str = "") -> None:
-        """It has ended."""
+    def end(
+        self,
+        worker: str,
+        number: int,
+        outcome: DeployOutcome,
+        why: str = "",
+        hint: str = "",
+        *,
+        is_stable: bool = False,
+    ) -> None:
+        """It has ended. `is_stable`: all instances were healthy on its release."""
         record = self.get(worker, number)
         ended = replace(record, outcome=outcome, ended_us=_now(), why=why[:MAX_TEXT], hint=hint[-MAX_TEXT:])
-        self._put(replace(ended, was_stable=outcome is DeployOutcome.DONE and record.release is not None))
+        self._put(replace(ended, was_stable=is_stable))
 
     def changed_since(self, event: int, numbers: Collection[int]) -> Sequence[tuple[int, DeployRecord]]:
         """Those of these deploys that have changed since an event, each with its last event. With

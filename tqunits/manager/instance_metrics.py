@@ -24,6 +24,7 @@ class MeasuredInstance:
 
     record: InstanceRecord
     usage: Usage
+    release: str | None = None  # the ID of the one that it serves with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ def of_instances(instances: Sequence[MeasuredInstance]) -> Iterator[str]:
     """The families about instances."""
     labelled = [(_labels(each.record), each) for each in instances]
     yield from _states(labelled)
+    yield from _releases(labelled)
     yield from _restarts(labelled)
     for name, kind, unit, text, value in _NUMBERS:
         yield family(name, kind, text, unit)
@@ -91,6 +93,15 @@ def _states(instances: _Labelled) -> Iterator[str]:
     for labels, each in instances:
         for state in State:
             yield f"{name}{{{labels},{label(name, state.value)}}} {int(state is each.record.state)}\n"
+
+
+def _releases(instances: _Labelled) -> Iterator[str]:
+    """A deploy gives an instance another sample: whoever counts the samples of a release counts the
+    instances that serve with it."""
+    yield family("tqunits_instance", "info", "The release that an instance serves with.")
+    for labels, each in instances:
+        if each.release is not None:
+            yield f"tqunits_instance_info{{{labels},{label('release', each.release)}}} 1\n"
 
 
 def _restarts(instances: _Labelled) -> Iterator[str]:

@@ -21,7 +21,7 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.host import pauses
-from tqunits.host.installed import Installed, installed, served_folders
+from tqunits.host.installed import Installed, served_folders, slots
 from tqunits.layout import Layout
 from tqunits.lifecycle import outcome, state
 from tqunits.lifecycle.state import Event
@@ -182,7 +182,7 @@ class Observer:
 
     def _place(self) -> None:
         """Read the installed files: a few milliseconds for a hundred workers."""
-        found = installed(self._layout)
+        found = slots(self._layout)
         self._instances = {}
         for each in found:
             for unit in (each.unit, name.backoff(each.instance)):
@@ -237,6 +237,7 @@ def place_of(found: Installed, public: str | None) -> Place:
         public=public,
         health=ledger.health,
         operators=ledger.operators,
+        is_surge=ledger.is_surge,
     )
 
 

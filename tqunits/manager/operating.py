@@ -11,7 +11,7 @@ root's own file (host/traffic_file.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -21,6 +21,7 @@ from tqunits.errors import NotPermitted, TqunitsError
 from tqunits.host import pauses
 from tqunits.lifecycle.outcome import STOPS, JobResult
 from tqunits.manager.readiness_file import ReadinessFile
+from tqunits.manager.record import InstanceRecord
 from tqunits.model import Instance
 from tqunits.system.async_jobs import AsyncJobs
 from tqunits.system.bus import Bus
@@ -28,6 +29,15 @@ from tqunits.units import name
 
 _PAUSE_US: Final = 5_000_000
 """For the end of a pause after a failed start, which takes no time."""
+
+
+def operable(
+    instances: Iterable[Instance], records: Mapping[Instance, InstanceRecord], method: str
+) -> tuple[Instance, ...]:
+    """Of these instances those that others than the manager may operate: replicas, and in a stop
+    surges that run."""
+    stops = method == "StopUnit"
+    return tuple(w for w in instances if not (records[w].rests if stops else records[w].place.is_surge))
 
 
 async def operate(bus: Bus, readiness: ReadinessFile, method: str, instances: Sequence[Instance], wait_us: int) -> Body:

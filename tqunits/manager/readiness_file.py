@@ -76,7 +76,8 @@ class ReadinessFile:
         self._is_due = False
         records = self._registry.records
         failing = (w for w, r in records.items() if r.state is State.UNHEALTHY and r.seen.event is Event.READY)
-        wanted = unready({whose: record.state for whose, record in records.items()}, frozenset(failing))
+        states = {whose: record.state for whose, record in records.items() if record.is_counted}
+        wanted = unready(states, frozenset(failing))
         now = _now()
         self._out = {whose: self._out.get(whose, now) for whose in wanted}
         self._stopped = {w: t for w, t in self._stopped.items() if w in records and not _began_since(records[w], t)}

@@ -5,7 +5,8 @@ Times are µs since 1970; spans are µs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tqunits.health import Health
@@ -27,7 +28,7 @@ class Place:
     public: str | None = None  # the folder whose files the router serves, absolute
     health: Health | None = None  # the rules of its checks; None: its drop-in does not say
     operators: tuple[str, ...] = ()  # who may operate the worker: users, and groups as %group
-    is_spare: bool = False  # it runs only while the others are replaced
+    is_surge: bool = False  # none of its worker's replicas: it runs during a roll only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,8 @@ class Checked:
         return f"{self.asked}: {self.wrong}" if self.wrong else ""
 
 
+_AT_REST: Final = frozenset({State.STOPPED, State.FAILED})
+
 RECALLED: Final = "it failed its health checks before the manager was restarted, and was not checked since"
 
 NOT_SEEN = Seen(event=Event.ENDED)
@@ -79,6 +82,17 @@ class InstanceRecord:
     requested_restarts: int = 0  # those that the manager has asked for, because it was not healthy
 
     @property
+    def is_counted(self) -> bool:
+        """Whether it says something about its worker: a replica always does, a surge while it
+        serves."""
+        return not self.place.is_surge or self.state is State.HEALTHY
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is a surge that does not run: nobody has to hear of it."""
+        return self.place.is_surge and self.state in _AT_REST
+
+    @property
     def why(self) -> str:
         """Why it is not healthy; "" where there is nothing to explain."""
         if self.state is not State.UNHEALTHY and self.state is not State.FAILED:
@@ -93,6 +107,7 @@ class InstanceRecord:
             "name": str(self.place.whose),
             "worker": self.place.whose.worker,
             "instance": self.place.whose.number,
+            "surge": self.place.is_surge,
             "unit": self.place.unit,
             "routes": list(self.place.routes),
             "hosts": list(self.place.hosts),
@@ -121,6 +136,7 @@ class Change:
     before: State
     after: State
     cause: str  # in words; "" where the event says all
+    is_surge: bool = False  # its comings and goings are a roll's: they say nothing about its worker
 
     def body(self) -> Mapping[str, object]:
         """The JSON object."""
@@ -130,11 +146,19 @@ class Change:
             "name": str(self.whose),
             "worker": self.whose.worker,
             "instance": self.whose.number,
+            "surge": self.is_surge,
             "event": self.event.value,
             "before": self.before.value,
             "after": self.after.value,
             "cause": self.cause or None,
         }
+
+
+def summary(records: Iterable[InstanceRecord]) -> str:
+    """A line for `systemctl status`: how many replicas are in which state."""
+    counts = Counter(record.state.value for record in records if not record.place.is_surge)
+    parts = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    return f"{sum(counts.values())} instances: {parts}" if parts else "no worker is installed"
 
 
 def _check(found: Checked) -> Mapping[str, object]:

@@ -111,7 +111,14 @@ class Registry:
             return
         self._changes += 1
         change = Change(
-            number=self._changes, at=at, whose=whose, event=event, before=record.state, after=after, cause=cause
+            number=self._changes,
+            at=at,
+            whose=whose,
+            event=event,
+            before=record.state,
+            after=after,
+            cause=cause,
+            is_surge=record.place.is_surge,
         )
         for subscriber in self._subscribers:
             subscriber(change)

@@ -3,7 +3,7 @@
 Each instance is taken out of the traffic before it is stopped: the routers are told, and have to
 say so, before systemd is asked. Then the unit's own ExecStop= waits for the requests that run, and
 the start ends when the instance is healthy (alone/leave.py, alone/gate.py). Where memory is there,
-a spare instance runs the new release first: it shows that the release is healthy before any other
+a surge runs the new release first: it shows that the release is healthy before any other
 is touched, and takes requests meanwhile. Without it requests wait in the router while the only
 instance starts.
 
@@ -64,12 +64,12 @@ class Hands:
     harvests: Harvests
 
     def replicas(self, worker: str) -> tuple[InstanceRecord, ...]:
-        """The worker's instances, but the spare one."""
-        return tuple(each for each in self._all(worker) if not each.place.is_spare)
+        """The worker's instances, but its surge."""
+        return tuple(each for each in self._all(worker) if not each.place.is_surge)
 
-    def spare(self, worker: str) -> InstanceRecord | None:
+    def surge(self, worker: str) -> InstanceRecord | None:
         """The instance that runs only while the others are replaced."""
-        return next((each for each in self._all(worker) if each.place.is_spare), None)
+        return next((each for each in self._all(worker) if each.place.is_surge), None)
 
     def _all(self, worker: str) -> Iterable[InstanceRecord]:
         return (record for whose, record in self.registry.records.items() if whose.worker == worker)
@@ -86,42 +86,50 @@ class Roll:
         self._before = before
         self._touched: list[Instance] = []
 
-    async def to(self, release: str) -> None:
-        """Have all instances run this release. Raises DeployFailed; then they run what they ran
-        before."""
+    async def to(self, release: str, *, is_there: bool) -> bool:
+        """Have all instances run this release, and remember it as stable: whether it is. It is not
+        for a worker that does not run. Raises DeployFailed; then they run what they ran before.
+        `is_there`: they all run it, and only that is to be remembered."""
+        is_stable = is_there or await self._replace_all(release)
+        runs = dict.fromkeys(self._numbers(), release)
+        if is_stable:
+            self._say("stable", f"release {release} is stable: all instances run it", None)
+        else:
+            self._say("note", "does not run; its next start runs this release", None)
+        await self._hands.harvests.point(self._worker, runs, stable=release if is_stable else None)
+        return is_stable
+
+    async def _replace_all(self, release: str) -> bool:
+        """Whether any instance runs, and so has shown that the release is healthy."""
         running = [each.place.whose for each in self._hands.replicas(self._worker) if each.state not in _RESTS]
         if not running:
-            await self._point(release, self._numbers())
-            self._say("note", "it does not run; its next start runs this release", None)
-            return
-        spare = await self._surged(release)
+            return False
+        surge = await self._surged(release)
         try:
-            await self._replace(running, release, is_proven=spare is not None)
+            await self._replace(running, release, is_proven=surge is not None)
         except DeployFailed:
             await self._back()
+            await self._end(surge)
             raise
-        finally:
-            if spare is not None:
-                await self._end(spare)
+        await self._end(surge)
+        return True
 
     async def _replace(self, running: list[Instance], release: str, *, is_proven: bool) -> None:
-        first, numbers = running[0], self._numbers()
-        await self._point(release, numbers if is_proven else (first.number,))
+        if is_proven:
+            await self._point(release, self._numbers())
         for whose in running:
             self._touched.append(whose)
-            if whose is not first and not is_proven:
+            if not is_proven:
                 await self._point(release, (whose.number,))
             await self._renew(whose)
-        if not is_proven:
-            await self._point(release, numbers)
 
     async def _surged(self, release: str) -> Instance | None:
-        """Start the spare instance with this release; None where there is none, or no memory for
-        it. Raises DeployFailed."""
-        spare = self._hands.spare(self._worker)
-        if spare is None:
+        """Start the surge with this release; None where there is none, or no memory for it. Raises
+        DeployFailed."""
+        surge = self._hands.surge(self._worker)
+        if surge is None:
             return None
-        whose = spare.place.whose
+        whose = surge.place.whose
         lack = self._lacks_memory()
         if lack:
             self._say("note", f"{lack}, so requests wait while an instance is replaced", None)
@@ -164,17 +172,19 @@ class Roll:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK_S)
 
-    async def _end(self, spare: Instance) -> None:
-        """Stop the spare instance. What goes wrong is no reason to undo anything: it is said."""
-        self._say("drain", "is not needed any more: it finishes its requests and is stopped", spare.number)
+    async def _end(self, surge: Instance | None) -> None:
+        """Stop the surge, if there is one. What goes wrong is no reason to undo anything: it is
+        said."""
+        if surge is None:
+            return
+        self._say("drain", "is not needed any more: it finishes its requests and is stopped", surge.number)
         try:
-            await self._take_out(spare)
-            await self._run("StopUnit", spare)
-            await self._point(FOLDER, (spare.number,))
+            await self._take_out(surge)
+            await self._run("StopUnit", surge)
         except DeployFailed as error:
-            self._say("note", f"is not stopped: {error.message}", spare.number)
+            self._say("note", f"is not stopped: {error.message}", surge.number)
         finally:
-            self._hands.readiness.let_in([spare])
+            self._hands.readiness.let_in([surge])
 
     async def _back(self) -> None:
         """Have all instances run what they ran before. What goes wrong is said."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Final
 
 from tqunits import __version__
+from tqunits.host.running_release import running_release
 from tqunits.manager.instance_metrics import ManagerFacts, MeasuredInstance, of_instances, of_manager, of_routers
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.registry import Registry
@@ -29,10 +31,12 @@ FRESH_S: Final = 1.0
 class Scraping:
     """The metrics of this host. Its methods run on the event loop."""
 
-    def __init__(self, registry: Registry, events: RecentChanges, routers: Routers) -> None:
+    def __init__(self, registry: Registry, events: RecentChanges, routers: Routers, runtime: PurePosixPath) -> None:
+        """`runtime`: the layout's."""
         self._registry = registry
         self._events = events
         self._routers = routers
+        self._runtime = runtime
         self._totals = Totals()
         self._started = time.time_ns() // 1000
         self._loop = asyncio.get_running_loop()
@@ -66,8 +70,11 @@ class Scraping:
         return True
 
     def _instances(self) -> Sequence[MeasuredInstance]:
-        records = self._registry.records.values()
-        return [MeasuredInstance(record, usage_of(record.seen.cgroup)) for record in records]
+        return [
+            MeasuredInstance(record, usage_of(record.seen.cgroup), running_release(whose, self._runtime))
+            for whose, record in self._registry.records.items()
+            if not record.place.is_surge
+        ]
 
     def _facts(self) -> ManagerFacts:
         return ManagerFacts(release=__version__, started=self._started, usage=own_usage(), changes=self._events.last)

@@ -69,6 +69,7 @@ class Entry(NamedTuple):
     end: End
     retries: int
     reason: str = ""  # of an answer of the router's own that refuses
+    release: str = ""  # the ID of the one that the endpoint served with
 
 
 def combined(entry: Entry) -> bytes:
@@ -104,6 +105,7 @@ def json_line(entry: Entry) -> bytes:
                 "duration_ms": entry.duration / 1000,
                 "worker": entry.worker or None,
                 "endpoint": entry.endpoint or None,
+                "release": entry.release or None,
                 "request_id": _text(entry.request_id),
                 "scheme": _text(entry.scheme),
                 "host": _text(entry.host),
@@ -128,6 +130,7 @@ def journal_datagram(entry: Entry) -> bytes:
         (b"\nMESSAGE=", _message(entry)),
         (b"\nTQ_WORKER=", entry.worker.encode("utf-8", "replace")),
         (b"\nTQ_ENDPOINT=", entry.endpoint.encode("utf-8", "replace")),
+        (b"\nTQ_RELEASE=", entry.release.encode("utf-8", "replace")),
         (b"\nTQ_REASON=", entry.reason.encode("utf-8", "replace")),
         (b"\nREQUEST_ID=", _cut(entry.request_id)),
         (b"\nCLIENT_ADDRESS=", _cut(entry.client)),

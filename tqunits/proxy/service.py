@@ -181,9 +181,11 @@ class _Service:
 
     def _metrics(self) -> bytes:
         router = self._router
+        surges = {worker.surge for worker in router.workers.values()}
+        told = (each for each in router.endpoints if each not in surges or each.in_flight or not each.draining)
         now = Now(
             connections=len(router.clients.here),
-            in_flight={endpoint.label: endpoint.in_flight for endpoint in router.endpoints},
+            in_flight={endpoint.label: endpoint.in_flight for endpoint in told},
             log_dropped=self._log.dropped if self._log else 0,
             certificates=self._certificates.ends if self._certificates else {},
         )

@@ -5,11 +5,12 @@ they go to the worker's other instances, or wait.
 An instance's unit makes the file when the instance is healthy, and renames it to `leaving` before
 the stop. systemd removes both with their folder when the worker has ended. So a router that has
 just started knows the state too, and requests wait during a crash. A program that may write to the
-folder decides for that worker only. The content and the type of the file do not matter: it is never
-opened.
+folder decides for that worker only. Whether requests are sent does not depend on the content and
+the type of the file. A release that it names is for the access log (served_releases.py).
 
 If neither file exists, the worker does not run, is not healthy yet, or runs and somebody has
-removed `serving`. Only systemd knows which, so it is asked through proxy/lost.py.
+removed `serving`. Only systemd knows which, so it is asked through proxy/lost.py. It is not asked
+about a surge (model.Worker.surge), which hardly ever runs.
 
 The router looks at a file after an inotify event, after a question at the leave socket
 (leaving.py), and every LOOK_AGAIN seconds. inotify does not report a mount over a folder, so each
@@ -35,6 +36,7 @@ from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.lost import Lost
 from tqunits.proxy.routes.absence import Absence
 from tqunits.proxy.routes.router import Router
+from tqunits.proxy.served_releases import ServedReleases
 from tqunits.proxy.upstream.pool import Endpoint
 from tqunits.system.files import is_absent, made_us
 from tqunits.system.inotify import FolderWatch, FolderWatches, OnChange, OnGone, ignored
@@ -75,6 +77,7 @@ class ServingFiles:
         self._complaints = complaints
         self._lost = lost
         self._absence = absence
+        self._releases = ServedReleases()
         self._has_complained = False
 
     def start(self) -> None:
@@ -90,6 +93,7 @@ class ServingFiles:
             self._watches.pop(gone)[0].close()
         self._lost.keep_only({str(instance) for instance in here})
         self._absence.keep_only(self._router.workers, here)
+        self._releases.keep_only(here)
         self._keep_shared()
         self._look_at_these(here)
 
@@ -107,8 +111,11 @@ class ServingFiles:
         leaving = os.path.lexists(folder / LEAVING)
         since_us = None if leaving else made_us(folder / SERVING)
         serving = since_us is not None
-        self._lost.see(str(instance), is_lost=not leaving and not (serving and _has_socket(endpoint)))
+        is_due = serving or not worker.is_surge(instance.number)  # nobody misses a surge that does not run
+        self._lost.see(str(instance), is_lost=is_due and not leaving and not (serving and _has_socket(endpoint)))
         self._absence.see(worker, instance, since_us=since_us)
+        if serving:  # before the first request may come
+            endpoint.release = self._releases.of(instance, folder / SERVING)
         takes = serving and not self._absence.is_out(instance)
         if endpoint.draining == takes:
             endpoint.undrain() if takes else endpoint.drain()

@@ -71,6 +71,7 @@ class RoutedWorker:
     strip_prefix: bool
     endpoints: tuple[Address, ...]  # of its instances, in their order: the first is number 1's
     timeouts: WorkerTimeouts
+    surge: bool = False  # the last endpoint is of an instance that runs during a roll only
     max_body: int = 0  # bytes; 0: any
     min_body_rate: int = DEFAULT_BODY_RATE  # bytes a second; 0: any
     max_inflight: int = 1000  # requests at once; more wait, as many again

@@ -21,7 +21,7 @@ from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.units import name, unitfile
 from tqunits.units.observed import Observed
-from tqunits.units.steps import Desired, Plan, RemoveFile
+from tqunits.units.steps import Desired, Plan, RemoveFile, WriteFile
 
 MAX_LEDGER = 64 * 1024 * 1024
 """Bytes: ten times what the greatest number of workers needs."""
@@ -58,7 +58,7 @@ def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alon
     """The ledger after the plan is performed. `files_alone`: the workers of static files only ->
     their worker.yaml."""
     texts = {path: file.content for path, file in observed.files.items()}
-    texts |= {file.path: file.content for file in (*desired.refits, *desired.units)}
+    texts |= {step.file.path: step.file.content for step in plan.steps if isinstance(step, WriteFile)}
     for step in plan.steps:
         if isinstance(step, RemoveFile):  # otherwise a removed drop-in would count as lost, and be put back
             texts.pop(step.path, None)

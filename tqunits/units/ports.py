@@ -4,7 +4,7 @@ A new port would break whatever an administrator has configured for the old one 
 monitor), and would need a restart of an unchanged worker. And a worker that gets another worker's
 port gets its requests. So the installed drop-ins are the record: their ports are kept, whatever
 happens to the range and to other workers. Only a worker without a port gets a new one: the lowest
-free port.
+free port. The port of a surge (surges.py) is kept only while nobody else needs it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tqunits.light_dataclass import dataclass
-from tqunits.model import Configuration, Instance, Listen, Worker, WorkerType
+from tqunits.model import Configuration, Instance, Listen, Server, Worker, WorkerType
 from tqunits.units.refusal import Refusal, place, refusal
 
 
@@ -30,27 +30,30 @@ def assign_ports(
     *,
     busy: Collection[int] = frozenset(),
     without: Collection[str] = frozenset(),
+    surges: Collection[Instance] = frozenset(),
 ) -> Assigned:
-    """Give each instance of each worker its port. A pinned port is the first instance's.
+    """Give each replica of each worker its port. A pinned port is the first one's.
 
     `kept`: the ports of the installed instances, also of workers that are not configured any more.
     Those stay reserved until they are removed, because a worker that is removed in this run stops
     only after the new workers have been started. `busy`: ports on which other programs of the host
     listen now; nobody gets them anew, nor that of the manager's metrics. `without`: workers that
-    stay as they are installed.
+    stay as they are installed. `surges`: those of the installed instances that are surges.
     """
     with_port = (w for w in configuration.workers if w.listen is Listen.TCP and w.type is not WorkerType.STATIC)
     workers = [worker for worker in with_port if worker.name not in without]
-    refused = tuple(_of_pinned([w for w in workers if w.port is not None], kept, configuration))
+    names = {worker.name for worker in workers}
+    lent = {whose: kept[whose] for whose in surges if whose in kept and whose.worker in names}
+    firm = {whose: port for whose, port in kept.items() if whose not in lent}
+    refused = tuple(_of_pinned([w for w in workers if w.port is not None], firm, configuration))
     out = {each.worker for each in refused}
     pinned = {Instance(w.name): w.port for w in workers if w.port is not None and w.name not in out}
     assigned = [(w, whose) for w in workers for whose in w.instances if w.port is None or whose.number > 1]
-    known = ((whose, kept.get(whose)) for w, whose in assigned if w.name not in out and kept.get(whose) != w.port)
+    firm |= {whose: port for whose, port in lent.items() if port not in pinned.values()}  # it may be a replica now
+    known = ((whose, firm.get(whose)) for w, whose in assigned if w.name not in out and firm.get(whose) != w.port)
     ports = pinned | {whose: port for whose, port in known if port is not None}
-    server = configuration.server
-    reserved = {*ports.values(), *kept.values(), *busy, server.manager.port}
-    low, high = server.workers.port_range
-    free = (port for port in range(low, high + 1) if port not in reserved)
+    last = {port for whose, port in lent.items() if whose.worker not in out} - {*ports.values(), *busy}
+    free = _free(configuration.server, {*ports.values(), *kept.values(), *busy}, last)
     lacking: dict[str, Worker] = {}
     for worker, whose in sorted(assigned, key=lambda each: (each[0].not_roots is not None, each[1])):  # root's first
         if whose not in ports and worker.name not in out:
@@ -61,6 +64,13 @@ def assign_ports(
                 ports[whose] = port
     given = {whose: ports[whose] for worker in workers for whose in worker.instances if whose in ports}
     return Assigned(given, (*refused, *(_exhausted(configuration, worker) for worker in lacking.values())))
+
+
+def _free(server: Server, reserved: Collection[int], last: Collection[int]) -> Iterator[int]:
+    """The free ports of the range, from the lowest to the highest, and then `last`."""
+    low, high = server.workers.port_range
+    yield from (port for port in range(low, high + 1) if port not in reserved and port != server.manager.port)
+    yield from (port for port in sorted(last) if low <= port <= high)
 
 
 def _of_pinned(

@@ -20,7 +20,6 @@ from tqunits.light_dataclass import dataclass
 from tqunits.model import (
     INFINITY,
     MANAGER_USER,
-    USUAL_ROLLS,
     Configuration,
     Host,
     Instance,
@@ -139,7 +138,7 @@ def refusals(configuration: Configuration, target: Host, copies: credentials.Cop
         if worker.type is WorkerType.STATIC:
             continue
         try:
-            for whose in worker.instances:
+            for whose in worker.slots:
                 socket = environment.socket_path(worker, whose, target.layout.runtime)
                 _worker_values(worker, whose, configuration, target, None if socket else 0, socket)
             _dependencies(worker, {})
@@ -213,7 +212,7 @@ class _Rendering:
 
     def worker(self, worker: Worker) -> Iterable[RenderedFile]:
         """The files of one worker: those of each instance, and those of its builds."""
-        for whose in worker.instances:
+        for whose in worker.slots:
             yield from self._instance(worker, whose)
         if not self._target.user_mode:  # with --user it is the user's own
             for unit in build_units.units(worker):
@@ -268,7 +267,10 @@ class _Rendering:
         enabled = worker.runs_in(self._configuration.server.mode)
         digest = unitfile.restart_hash(body)
         operators = grant_of(worker, self._configuration.server).operators
-        notes = _ledger(worker, port, socket, copies=copies, operators=operators, restart_hash=digest, enabled=enabled)
+        notes = [
+            *_ledger(worker, port, socket, copies=copies, operators=operators, restart_hash=digest, enabled=enabled),
+            *([unitfile.SURGE] if whose == worker.surge else []),
+        ]
         unit = name.service(whose)
         path = name.drop_in(unit, self._target.layout.units)
         return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
@@ -347,7 +349,7 @@ def _manager_values(manager: ManagerSettings, target: Host) -> TemplateValues:
     metrics = manager.metrics
     own = ["--user"] if target.user_mode else []
     options = [] if metrics is None else ["--metrics", metrics]
-    options += ["--rolls", str(manager.max_parallel_rolls)] if manager.max_parallel_rolls != USUAL_ROLLS else []
+    options += ["--rolls", quote.count(manager.max_parallel_rolls)]
     return {
         "managing": quote.command([*target.program, *own, "manager", *options]),
         "metrics_port": "" if manager.port is None else quote.count(manager.port),

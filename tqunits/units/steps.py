@@ -163,6 +163,7 @@ class Desired:
     files_alone: frozenset[str] = frozenset()  # configured, and static files only: they have no unit
     enabled: tuple[str, ...]  # units that start at boot, and with --now
     disabled: tuple[str, ...]  # units that are configured not to run
+    surges: frozenset[str] = frozenset()  # services that only a roll starts and stops
     given: tuple[Given, ...] = ()  # folders that workers may write and do not own yet
     builds: tuple[Build, ...] = ()  # those that are due, or have been run for this plan
 

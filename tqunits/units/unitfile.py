@@ -67,6 +67,10 @@ class Assignment(NamedTuple):
     value: str
 
 
+SURGE = Assignment(LEDGER, "Surge", "yes")
+"""The note in the drop-in of a worker's surge (model.Worker.surge)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Copy:
     """A file that others than root can change and that was copied for a worker's unit.
@@ -97,6 +101,7 @@ class Ledger:
     copies: tuple[Copy, ...] = ()
     health: Health | None = None  # how it is checked while it runs; None: an earlier release has not noted it
     operators: tuple[str, ...] = ()  # who may operate the worker, by a grant of root's: users, and groups as %group
+    is_surge: bool = False  # the instance is none of the worker's replicas: only a roll starts it
 
 
 @lru_cache(maxsize=_TEXTS)
@@ -172,6 +177,7 @@ def ledger(text: str) -> Ledger | None:
         copies=tuple(copy for note in _all(notes, "Copy") if (copy := _copy(note))),
         health=health_note.read(_first(notes, "Health")),
         operators=_all(notes, "Operator"),
+        is_surge=SURGE in notes,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.lifecycle import configure_waiting, finish, perform
+from tqunits.cli.lifecycle import configure_waiting, finish, perform, with_surges
 from tqunits.cli.selection import add_names, select
 from tqunits.errors import ExitStatus
 from tqunits.host.installed import installed
@@ -27,9 +27,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Disable."""
-    units = [worker.unit for worker in select(arguments, installed(context.layout), context)]
+    workers = select(arguments, installed(context.layout), context)
+    units = [worker.unit for worker in workers]
     with Bus(user_mode=context.user_mode) as bus:
         bus.disable(units)
         if not arguments.now:
             return finish((), units, arguments, context)
+        units = [worker.unit for worker in with_surges(workers, bus, context)]
         return perform("StopUnit", units, bus, arguments, context)

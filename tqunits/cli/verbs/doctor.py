@@ -23,7 +23,7 @@ from tqunits.cli.context import Context
 from tqunits.errors import ExitStatus, Severity, TqunitsError
 from tqunits.host import diagnosis, due, left_out, reachable, soundness
 from tqunits.host.diagnosis import Finding, Level
-from tqunits.host.installed import Installed, installed
+from tqunits.host.installed import Installed, slots
 from tqunits.host.sources import load
 from tqunits.layout import Layout
 from tqunits.model import Configuration, Tls
@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _findings(context: Context) -> Iterator[Finding]:
-    found = installed(context.layout)
-    workers = _workers(found)
+    found = slots(context.layout)
+    workers = _workers(each for each in found if not each.ledger.is_surge)
     yield from diagnosis.host(context.layout, user_mode=context.user_mode)
     yield from _asked(workers, context)
     yield from diagnosis.installation(context.layout, {worker.drop_in: worker.text for worker in found})

@@ -28,7 +28,7 @@ from tqunits.cli.selection import named
 from tqunits.control import managers
 from tqunits.errors import ExitStatus
 from tqunits.host.change_watch import ChangeWatch, Woken
-from tqunits.host.installed import installed
+from tqunits.host.installed import slots
 from tqunits.printable import printable
 
 _LOOK_S = 25.0
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Show them, and follow."""
-    wanted = {each.name for each in named(arguments.names, installed(context.layout), context)}
+    wanted = {each.name for each in named(arguments.names, slots(context.layout), context)}
     found = managers.changes(context.layout, after=0)
     if arguments.follow:
         try:
@@ -100,5 +100,6 @@ def _line(event: _Event, output: Output) -> str:
     after = str(event.get("after"))
     cause = f": {event['cause']}" if event.get("cause") else ""
     state = output.styled(after, STYLES.get(after, ""))
-    before = printable(f"{event.get('name')}  {event.get('before')}")
+    who = f"{event.get('name')}{' (surge)' if event.get('surge') is True else ''}"
+    before = printable(f"{who}  {event.get('before')}")
     return f"{when}  {before} -> {state}{printable(cause)}"

@@ -28,7 +28,7 @@ from tqunits.cli import relayed_logs
 from tqunits.cli.context import Context
 from tqunits.cli.selection import named
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
-from tqunits.host.installed import Installed, installed
+from tqunits.host.installed import Installed, slots
 from tqunits.late_pattern import late_pattern
 from tqunits.system import journal
 from tqunits.system.process import replace_process
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     _refuse_contradictions(arguments)
     if relayed_logs.is_needed(context):
         return relayed_logs.show(arguments, context, beyond=_beyond(arguments))
-    workers = named(arguments.names, installed(context.layout), context) if arguments.names else ()
+    workers = named(arguments.names, slots(context.layout), context) if arguments.names else ()
     if arguments.request is None:
         replace_process(_command(arguments, workers, user_mode=context.user_mode))
     return _of_request(arguments.request, _options(arguments), context)

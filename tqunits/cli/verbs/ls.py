@@ -19,6 +19,8 @@ start has failed, because it did not pass it), systemd's result of another failu
 failure; 'tqunits start' starts it at once. A stopped worker that is not started at boot is called
 disabled.
 
+An instance that runs for a roll only is listed while it runs, as api:2 (surge).
+
 A worker that has no process is static (files that the router serves), refused or skipped (by the
 last install), or not installed. After the state comes an order about its traffic, if there is one:
 pause, drain or maintenance (see 'tqunits resume'). 'tqunits why NAME' explains the state.
@@ -26,7 +28,8 @@ pause, drain or maintenance (see 'tqunits resume'). 'tqunits why NAME' explains 
 Below the table are the workers that the last install has left as they were, with the reason, and
 the files of workers (environment_file, credentials) that have changed since install copied them.
 CPU is the time used since the start; MEM/MAX the memory, caches included, and its limit. "-" is
-what does not apply, or what this host does not count.
+what does not apply, or what this host does not count. Where workers run releases (see 'tqunits
+deploy'), there is a column RELEASE with the one that each serves with now.
 
 With --watch the list is shown again after each change, until you interrupt it. On a terminal it
 stays in its place, and what changes all the time (UPTIME, CPU, MEM) is renewed every 2 s. Elsewhere

@@ -20,7 +20,6 @@ from tqunits.cli.context import Context
 from tqunits.control.server import inherited_control
 from tqunits.errors import ExitStatus
 from tqunits.manager.daemon import ManagerSetup, manage
-from tqunits.model import USUAL_ROLLS
 from tqunits.system.notify import Notifier, inherited_sockets
 
 
@@ -36,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--rolls",
         metavar="N",
         type=int,
-        default=USUAL_ROLLS,
+        default=1,
         help="how many workers are replaced at once (manager.max_parallel_rolls)",
     )
 

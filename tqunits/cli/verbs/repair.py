@@ -27,7 +27,7 @@ from tqunits.cli.context import Context
 from tqunits.cli.output import Output
 from tqunits.errors import ExitStatus
 from tqunits.host import ailments, lost_drop_ins
-from tqunits.host.installed import installed, serving
+from tqunits.host.installed import serving, slots
 from tqunits.layout import Layout
 from tqunits.system import files
 from tqunits.system.bus import Bus
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _sought(layout: Layout) -> list[ailments.Sought]:
-    workers = installed(layout)
+    workers = slots(layout)
     known = serving(workers, layout)
     return [ailments.Sought(instance=w.instance, socket=w.ledger.socket) for w in workers if w.unit in known]
 

@@ -4,7 +4,9 @@ ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it
 the administrator's, which overrides them all. Where the YAML has errors or is gone, the installed
 directives are shown instead. A setting that is not in effect yet is shown where you have written
 it, and says so. A worker of type static has no unit: the router serves its files. Of several
-instances one is shown, the first or the one that is named, and what the others are called.
+instances one is shown, the first or the one that is named, and what the others are called. Where a
+worker runs releases (see 'tqunits deploy'), there is the one that serves now, the one that the next
+start runs if it is another, and the last that was stable.
 
 The last exits are read from the journal, which needs root or membership in the group
 systemd-journal.
@@ -28,6 +30,8 @@ from tqunits.host import due, program_age
 from tqunits.host.endings import details
 from tqunits.host.evidence import of_exit
 from tqunits.host.installed import Installed
+from tqunits.host.instance_releases import InstanceReleases, releases_of
+from tqunits.host.running_surges import running_surges
 from tqunits.host.status import InstanceStatus
 from tqunits.lifecycle.causes import judge
 from tqunits.lifecycle.facts import Facts
@@ -51,7 +55,7 @@ class _Facts:
     name: str
     worker: Worker | None  # None: not configured, or not validly
     installed: Installed | None = None
-    instances: tuple[str, ...] = ()  # of its worker, as installed; one of them is shown
+    instances: tuple[str, ...] = ()  # of its worker: the replicas, and a surge that runs; one of them is shown
     served: Served | None = None  # files alone, as the router has them
     status: InstanceStatus | None = None  # None: it has no instance
     settings: tuple[effective.Row, ...]
@@ -60,6 +64,7 @@ class _Facts:
     explained: Facts  # for the sentence at the top
     outdated: str = ""  # why its program is not what its sources say
     newer: str = ""  # that its program is newer than its process
+    releases: InstanceReleases = InstanceReleases()
 
     @property
     def unit(self) -> str | None:
@@ -94,7 +99,7 @@ def _facts(wanted: str, context: Context) -> _Facts:
     ((explained, status),) = facts_of([wanted], of, context)
     if here is not None:
         facts = _installed_facts(here, worker, explained, status, context)
-        return replace(facts, instances=of.meant(here.worker))
+        return replace(facts, instances=(*of.meant(here.worker), *facts.instances))
     settings = effective.settings(worker, ()) if worker else ()
     return _Facts(name=wanted, worker=worker, served=files, settings=settings, explained=explained)
 
@@ -105,6 +110,7 @@ def _installed_facts(
     with Bus(user_mode=context.user_mode) as bus:
         paths = [Path(str(path)) for path in rows(bus.property_of(here.unit, "Unit", "DropInPaths", "as"))]
         newer = program_age.newer(here, bus, context.layout) if explained.runs else ""
+        surges = running_surges(bus, context.layout, {here.worker})
     overrides = effective.overrides(paths)
     shown = (
         effective.settings(worker, overrides) if worker else effective.directives(here.drop_in, here.text, overrides)
@@ -113,6 +119,7 @@ def _installed_facts(
         name=here.name,
         worker=worker,
         installed=here,
+        instances=tuple(surge.title for surge in surges),
         status=status,
         settings=shown,
         drop_ins=tuple(str(path) for path in paths if path != here.drop_in),
@@ -120,6 +127,7 @@ def _installed_facts(
         explained=explained,
         outdated=due.outdated(worker, context.layout) if worker else "",
         newer=newer,
+        releases=releases_of(here.instance, context.layout),
     )
 
 
@@ -157,6 +165,7 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     if status is None:
         return [*lines, ("state", facts.explained.state)]
     lines += [("state", ", ".join(filter(None, _state(status, facts.explained)))), *_program(facts)]
+    lines += _releases(facts.releases)
     if facts.explained.holder:
         lines.append(("port", f"its port is held by {facts.explained.holder}"))
     if status.memory is not None:
@@ -184,7 +193,16 @@ def _state(status: InstanceStatus, explained: Facts) -> Iterator[str]:
 def _program(facts: _Facts) -> list[tuple[str, str]]:
     told = facts.outdated.removeprefix("its program is ")
     lines = [f"{told} ({due.ADVICE})"] if told else []
-    return [("program", line) for line in (*lines, *([facts.newer] if facts.newer else []))]
+    newer = facts.newer if facts.releases.next_start is None else ""  # of a release it says what _releases does
+    return [("program", line) for line in (*lines, *([newer] if newer else []))]
+
+
+def _releases(found: InstanceReleases) -> list[tuple[str, str]]:
+    """Of a worker that runs none there is nothing to say."""
+    lines = [("release", found.running)] if found.running else []
+    if found.next_start != found.running:
+        lines.append(("next start", f"release {found.next_start}" if found.next_start else "its own folder"))
+    return [*lines, *([("stable", found.stable)] if found.stable else [])]
 
 
 def _origin(row: effective.Row) -> Cell:
@@ -210,6 +228,9 @@ def _json(facts: _Facts) -> Mapping[str, object]:
         "exits": [_exit_json(exit_) for exit_ in facts.exits],
         "outdated": facts.outdated or None,
         "newer": facts.newer or None,
+        "release": facts.releases.running,
+        "next_release": facts.releases.next_start,
+        "stable_release": facts.releases.stable,
         "port_held_by": facts.explained.holder or None,
         "why": as_json(facts.explained, judge(facts.explained)),
     }

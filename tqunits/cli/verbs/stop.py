@@ -4,7 +4,7 @@ First the router sends a worker no new requests and waits for the running ones. 
 SIGTERM, has `timeouts.stop` to finish, and gets SIGKILL. Later requests are answered with 503 at
 once. ('systemctl stop' does not tell the router, so requests wait first, as in a restart.) The
 worker starts again at the next boot, unless 'tqunits disable' says otherwise. To stop a worker that
-does not run is no error.
+does not run is no error. An instance that a roll has started beside it is stopped too.
 
 An operator of a worker (grants.NAME.operators) needs no root. The manager does it for him and
 writes down who has asked; without the manager polkit's rule lets him ask systemd himself.
@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.lifecycle import by_manager, configure_waiting, finish, perform
+from tqunits.cli.lifecycle import by_manager, configure_waiting, finish, perform, with_surges
 from tqunits.cli.selection import add_names, select
 from tqunits.errors import ExitStatus
 from tqunits.host.installed import installed
@@ -34,11 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Stop, and wait for the sockets of workers too, which systemd ends after them."""
-    workers = select(arguments, installed(context.layout), context)
-    sockets = (unitfile.last_value(worker.text, "Service", "Sockets") for worker in workers)
-    units = [*(worker.unit for worker in workers), *filter(None, sockets)]
-    results = by_manager("StopUnit", workers, arguments, context)
-    if results is not None:
-        return finish(results, units, arguments, context)
+    chosen = select(arguments, installed(context.layout), context)
     with Bus(user_mode=context.user_mode) as bus:
+        workers = with_surges(chosen, bus, context)
+        sockets = (unitfile.last_value(worker.text, "Service", "Sockets") for worker in workers)
+        units = [*(worker.unit for worker in workers), *filter(None, sockets)]
+        results = by_manager("StopUnit", workers, arguments, context)
+        if results is not None:
+            return finish(results, units, arguments, context)
         return perform("StopUnit", units, bus, arguments, context)

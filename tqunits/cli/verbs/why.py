@@ -3,7 +3,8 @@
 Then the chain: its file (worker.yaml), its build, its start, its health check, its state, with the
 first link that is broken. Where it applies, the error in its own words with the place in its code,
 the last answer of its health check, and who holds its port. A worker that runs is asked for its
-health now.
+health now. The manager, where it answers, tells whether the last deploy of the worker has failed,
+and why.
 
 What is known comes from systemd, the kernel, the readiness gate, the files and the journal. Without
 root or membership in the group systemd-journal the journal is not there to read, and a sentence has
@@ -19,7 +20,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from tqunits.cli.context import Context
-from tqunits.cli.explained import facts_of, known
+from tqunits.cli.explained import facts_of, known, worker_named
+from tqunits.cli.failed_deploys import failed_deploys, sentence
 from tqunits.cli.output import Output
 from tqunits.cli.results import error_json
 from tqunits.errors import ExitStatus
@@ -42,13 +44,21 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     names = list(dict.fromkeys(each for text in arguments.names for each in of.meant(text)))
     of.require(names)
     explained = [(facts, judge(facts)) for facts, _ in facts_of(names, of, context)]
+    installed = dict.fromkeys(worker_named(facts.name) for facts, _ in explained if facts.is_installed)
+    failed = {worker: sentence(record) for worker, record in failed_deploys(installed, context).items()}
     if arguments.json:
-        context.output.json("why", 1, workers=[as_json(facts, judgement) for facts, judgement in explained])
+        rows = [
+            {**as_json(facts, judgement), "failed_deploy": failed.get(worker_named(facts.name))}
+            for facts, judgement in explained
+        ]
+        context.output.json("why", 1, workers=rows)
     else:
         for number, (facts, judgement) in enumerate(explained):
             if number:
                 context.output.line()
             _print(facts, judgement, context.output)
+            if deploy := failed.pop(worker_named(facts.name), None):  # once for all instances of the worker
+                context.output.line(f"  {'deploy:':<8}{context.output.styled(deploy, 'red')}")
     return status_of([judgement for _, judgement in explained])
 
 

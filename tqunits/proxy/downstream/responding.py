@@ -64,6 +64,7 @@ def switch(exchange: Exchange, upstream: Upstream, head: ResponseHead) -> bool:
     lines = additions(account.request_id, exchange.hsts, head.fields) + upgrade_lines(b"websocket")
     account.status = 101
     account.endpoint = upstream.endpoint.label
+    account.release = upstream.endpoint.release
     upstream.endpoint.answers += 1
     account.finished()  # logged now: the length of a tunnel is no latency
     assert exchange.backend is not None
@@ -120,6 +121,7 @@ def _begin(exchange: Exchange, upstream: Upstream, framing: Framing, status: int
     account = exchange.account
     account.status = status
     account.endpoint = upstream.endpoint.label
+    account.release = upstream.endpoint.release
     if status < 500:
         upstream.endpoint.answers += 1
     account.sent = size

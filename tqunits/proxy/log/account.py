@@ -46,6 +46,7 @@ class Account:
         "_worker_name",
         "endpoint",
         "received",
+        "release",
         "request_id",
         "retries",
         "sent",
@@ -68,7 +69,7 @@ class Account:
         self._worker_name = name
         self._worker = metrics
         self.request_id = request_id
-        self.endpoint = ""
+        self.endpoint = self.release = ""
         self.status = self.received = self.sent = self.retries = 0
 
     @property
@@ -133,6 +134,7 @@ class Account:
         self._worker = None
         self._worker_name = ""
         self.endpoint = ""  # the endpoint that has answered
+        self.release = ""  # the release that it served with
         self.request_id = b""
         self.status = 0  # of the final response; 0: it has not begun
         self.received = 0  # bytes of the request's body, with its framing
@@ -179,6 +181,7 @@ class Account:
             end=end,
             retries=self.retries,
             reason=self._reason,
+            release=self.release,
         )
 
 

@@ -12,12 +12,14 @@ ends when it disappears, so that requests at the control socket in between hold 
 
 Which instances fail their health checks stands in the manager's file too. It never names all
 instances of a worker that could take a request.
+
+A worker's surge (model.Worker.surge) counts while it serves. Without it the worker is as ever.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +72,7 @@ class Absence:
             self._started[instance] = since_us
         else:
             self._since.setdefault(instance, self._now())
-        reasons = {self._reason(worker, one) for one in instances_of(worker.name, len(worker.endpoints))}
+        reasons = {self._reason(worker, one) for one in self._counted(worker)}
         reason = None if None in reasons else next(one for one in _REASONS if one in reasons)
         if reason != worker.away:
             if reason is not None:
@@ -118,6 +120,12 @@ class Absence:
         if checks is not None:
             self._unready = checks.read(parse_unready, NOBODY)
         return orders is not None or checks is not None
+
+    def _counted(self, worker: Worker) -> Iterator[Instance]:
+        """Its replicas, and its surge while that serves."""
+        for one in instances_of(worker.name, len(worker.endpoints)):
+            if not worker.is_surge(one.number) or (one in self._started and one not in self._since):
+                yield one
 
     def _reason(self, worker: Worker, instance: Instance) -> str | None:
         """Why no request waits for that instance; None: it serves, or is expected to."""

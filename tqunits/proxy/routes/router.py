@@ -20,7 +20,6 @@ from tqunits.proxy.routes.rules import Rules
 from tqunits.proxy.transport.relay import Pipes
 from tqunits.proxy.upstream.pool import Endpoint, Endpoints
 from tqunits.proxy.upstream.worker import Worker
-from tqunits.routing.endpoint import Address
 from tqunits.routing.snapshot import RoutedWorker, Snapshot
 from tqunits.system.certificates import Certificates
 
@@ -75,8 +74,7 @@ class Router:
         gone, self.workers = [w for name, w in self.workers.items() if name not in workers], workers
         self._endpoints.forget_workers()
         for routed in snapshot.workers:
-            endpoints = tuple(self._endpoint(address, routed) for address in routed.endpoints)
-            workers[routed.name].configure(routed, endpoints)
+            workers[routed.name].configure(routed, self._endpoints_of(routed))
         self._endpoints.keep_only({address for worker in snapshot.workers for address in worker.endpoints})
         for worker in gone:
             worker.disband()
@@ -89,8 +87,13 @@ class Router:
     def _new_worker(self, name: str) -> Worker:
         return Worker(name, self.loop, self.books.metrics.worker(name))
 
-    def _endpoint(self, address: Address, worker: RoutedWorker) -> Endpoint:
-        return self._endpoints.of(address, worker.timeouts.idle_us)
+    def _endpoints_of(self, worker: RoutedWorker) -> tuple[Endpoint, ...]:
+        """In the order of the instances. A surge that nobody has looked at takes no requests."""
+        last = len(worker.endpoints) - 1 if worker.surge else -1
+        return tuple(
+            self._endpoints.of(address, worker.timeouts.idle_us, closed=index == last)
+            for index, address in enumerate(worker.endpoints)
+        )
 
     def request_id(self) -> bytes:
         """A unique request ID: 64 random bits of this process, and a counter."""

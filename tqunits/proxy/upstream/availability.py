@@ -61,6 +61,7 @@ class Availability:
         "in_flight",
         "label",
         "poller",
+        "release",
         "standing",
         "trying",
         "watchers",
@@ -70,6 +71,7 @@ class Availability:
     def __init__(self, address: Address, poller: Poller, wheel: Wheel) -> None:
         self.address = address
         self.label = str(address)
+        self.release = ""  # the ID of the one that it serves with; "": of none, or nobody knows
         self.poller = poller
         self.wheel = wheel
         self.in_flight = 0
@@ -144,6 +146,8 @@ class Availability:
     def undrain(self) -> None:
         """Send requests here again."""
         self.draining = False
+        for watcher in self.watchers:
+            watcher.refresh()
         self.came_up()
 
     async def drained(self) -> None:

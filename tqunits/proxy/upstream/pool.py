@@ -114,11 +114,12 @@ class Endpoints:
         self._wheel = wheel
         self._known: dict[Address, Endpoint] = {}
 
-    def of(self, address: Address, idle_us: int) -> Endpoint:
-        """The endpoint at that address."""
+    def of(self, address: Address, idle_us: int, *, closed: bool = False) -> Endpoint:
+        """The endpoint at that address. `closed`: a new one takes no requests yet."""
         endpoint = self._known.get(address)
         if endpoint is None:
             endpoint = self._known[address] = Endpoint(address, self._poller, self._wheel)
+            endpoint.draining = closed
         endpoint.idle_ticks = ticks_of(min(idle_us or POOL_IDLE_US, POOL_IDLE_US))
         return endpoint
 

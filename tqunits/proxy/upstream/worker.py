@@ -6,6 +6,10 @@ sent: so the restart of a worker fails no request, and a flood does not reach th
 request in the queue tries whether an endpoint is back, again and again after growing pauses; the
 others follow when it has succeeded.
 
+The last endpoint may be a surge's: an instance that runs during a roll only (model.Worker.surge).
+While that does not serve, the worker is as if it had no such endpoint. `refresh` decides that, when
+an endpoint begins or ends to drain, and no request pays for it.
+
 A reload of the routes that keeps a worker's name keeps this object.
 """
 
@@ -70,7 +74,9 @@ class Worker(Watcher):
 
     __slots__ = (
         "_loop",
+        "_replicas",
         "_timer",
+        "_used",
         "away",
         "endpoints",
         "in_flight",
@@ -86,12 +92,16 @@ class Worker(Watcher):
         "repeated",
         "retry",
         "start_s",
+        "surge",
     )
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop, metrics: WorkerMetrics) -> None:
         self.name = name
         self.metrics = metrics
-        self.endpoints: tuple[Endpoint, ...] = ()
+        self.endpoints: tuple[Endpoint, ...] = ()  # of all its instances, in the order of their numbers
+        self.surge: Endpoint | None = None  # the last of them, if it is a surge's
+        self._replicas: tuple[Endpoint, ...] = ()  # the others
+        self._used: tuple[Endpoint, ...] = ()  # all, or the replicas while the surge does not serve
         self.max_inflight = 1
         self.queue_ticks = NEVER
         self.retry = Retry.IDEMPOTENT
@@ -115,11 +125,18 @@ class Worker(Watcher):
         self.repeated = IDEMPOTENT if routed.retry is Retry.IDEMPOTENT else _NOTHING
         self.start_s = routed.start_us / 1e6
         self.endpoints = endpoints
+        self.surge = endpoints[-1] if routed.surge else None
+        self._replicas = endpoints[:-1] if routed.surge else endpoints
         if routed.disabled or self.away == DISABLED:
             self.go_away(DISABLED if routed.disabled else None)
         for endpoint in endpoints:
             endpoint.watchers.add(self)
+        self.refresh()
         self.release()
+
+    def is_surge(self, number: int) -> bool:
+        """Whether the instance of this number is the worker's surge."""
+        return self.surge is not None and number == len(self.endpoints)
 
     @property
     def has_room(self) -> bool:
@@ -137,14 +154,15 @@ class Worker(Watcher):
 
     def refresh(self) -> None:
         """Something has changed that decides whether a request may go the short way, to `ready`."""
-        endpoints = self.endpoints
+        surge = self.surge
+        self._used = endpoints = self._replicas if surge is not None and surge.draining else self.endpoints
         open_ = len(endpoints) == 1 and not endpoints[0].failures and not endpoints[0].draining
         waits = self.queue or self.paused or self.refusal is not None
         self.ready = endpoints[0] if open_ and not waits else None
 
     def pick(self, tried: Iterable[Availability]) -> Endpoint | None:
         """The endpoint for the next attempt: one that takes requests and is not in `tried`."""
-        endpoints = self.endpoints
+        endpoints = self._used
         if len(endpoints) == 1 and not tried:
             return endpoints[0] if endpoints[0].takes_requests else None
         left = [endpoint for endpoint in endpoints if endpoint not in tried and endpoint.takes_requests]

@@ -66,6 +66,7 @@ def parse_snapshot(text: bytes) -> Snapshot:
     )
     top.finish()
     _check_names(snapshot)
+    _check_surges(snapshot)
     return snapshot
 
 
@@ -213,6 +214,7 @@ def _read_worker(members: _Object) -> RoutedWorker:
         routes=members.strings("routes", check_prefix),
         strip_prefix=members.boolean("strip_prefix"),
         endpoints=members.strings("endpoints", _endpoint),
+        surge=members.later("surge", members.boolean, USUAL.surge),
         timeouts=members.object("timeouts", _read_worker_timeouts),
         max_body=members.natural("max_body"),
         min_body_rate=members.later("min_body_rate", members.natural, USUAL.min_body_rate),
@@ -238,6 +240,7 @@ def _worker(worker: RoutedWorker) -> Mapping[str, object]:
         "routes": list(worker.routes),
         "strip_prefix": worker.strip_prefix,
         "endpoints": [str(address) for address in worker.endpoints],
+        "surge": worker.surge,
         "timeouts": _worker_timeouts(worker.timeouts),
         "max_body": worker.max_body,
         "min_body_rate": worker.min_body_rate,
@@ -313,6 +316,13 @@ def _endpoint(text: str, where: str) -> Address:
         return parse_address(text)
     except TqunitsError as error:
         raise TqunitsError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def _check_surges(snapshot: Snapshot) -> None:
+    """A surge is one more than the replicas."""
+    for worker in snapshot.workers:
+        if worker.surge and len(worker.endpoints) < 2:
+            raise TqunitsError(f"routes: {worker.name!r} has a surge, and no other endpoint")
 
 
 def _check_names(snapshot: Snapshot) -> None:

@@ -1,0 +1,35 @@
+"""The releases of an instance: what it runs, what its next start runs, and the last stable one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from host.releases import API, ONE, TWO, layout_in, taken, written
+
+from tqunits.host import release_links
+from tqunits.host.instance_releases import InstanceReleases, releases_of
+from tqunits.layout import Layout
+from tqunits.model import Instance
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """With two releases; the second instance serves with the first of them."""
+    found = replace(layout_in(tmp_path / "state"), runtime=PurePosixPath(tmp_path))
+    taken(found, written(tmp_path / "source", run="program"), ONE, TWO)
+    written(tmp_path / "workers/api:2", serving=f"{ONE}\n")
+    return found
+
+
+def test_each_instance_has_its_own(layout: Layout) -> None:
+    release_links.point(layout, API, {1: ONE, 2: TWO})
+    release_links.mark_stable(layout, API, ONE)
+    assert releases_of(Instance(API, 2), layout) == InstanceReleases(running=ONE, next_start=TWO, stable=ONE)
+    assert releases_of(Instance(API), layout) == InstanceReleases(next_start=ONE, stable=ONE)
+    assert releases_of(Instance(API, 3), layout) == InstanceReleases(stable=ONE)
+
+
+def test_a_worker_without_releases_has_none(layout: Layout) -> None:
+    assert releases_of(Instance("shop"), layout) == InstanceReleases()

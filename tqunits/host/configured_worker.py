@@ -1,0 +1,29 @@
+"""The worker of which a release can be made: configured as it is installed, and able to run one."""
+
+from __future__ import annotations
+
+from tqunits.errors import TqunitsError
+from tqunits.host import prepare, this_host
+from tqunits.host.installed import installed
+from tqunits.host.premises import Premises
+from tqunits.model import Worker
+from tqunits.units import release_mount
+
+
+def configured_worker(worker: str, premises: Premises) -> Worker:
+    """Find it. Raises TqunitsError with what keeps it from running releases.
+
+    Its worker.yaml has to be the one that is installed: otherwise its unit would run the release
+    with other settings than it was made for.
+    """
+    configuration = prepare.configured(premises).configured()
+    found = next((each for each in configuration.workers if each.name == worker), None)
+    here = next((each for each in installed(premises.layout) if each.worker == worker), None)
+    if found is None or here is None:
+        raise TqunitsError("its worker.yaml has an error, or is gone", hint=f"tqunits check {worker}")
+    if here.ledger.source_hash != found.source_hash:
+        raise TqunitsError("its worker.yaml is not what is installed", hint=f"tqunits apply {worker}")
+    obstacle = release_mount.obstacle(found, this_host.current(premises.layout, user_mode=False))
+    if obstacle:
+        raise TqunitsError(f"it can not run releases: {obstacle}", hint=f"'tqunits restart {worker}' takes its folder")
+    return found

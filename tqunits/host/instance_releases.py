@@ -1,0 +1,32 @@
+"""The releases that an instance has to do with: the one that it runs, the one of its next start,
+and its worker's last stable one.
+
+The first is what the instance itself says (running_release.py); the others are links of root's
+(release_links.py).
+"""
+
+from __future__ import annotations
+
+from tqunits.host import release_links
+from tqunits.host.running_release import running_release
+from tqunits.layout import Layout
+from tqunits.light_dataclass import dataclass
+from tqunits.model import Instance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceReleases:
+    """Their IDs."""
+
+    running: str | None = None  # None: it does not serve, or runs from its worker's own folder
+    next_start: str | None = None  # None: its next start runs from that folder
+    stable: str | None = None  # None: no release was wholly healthy yet
+
+
+def releases_of(whose: Instance, layout: Layout) -> InstanceReleases:
+    """Look at them. Raises OSError when the links can not be read."""
+    return InstanceReleases(
+        running=running_release(whose, layout.runtime),
+        next_start=release_links.runs_of(layout, whose.worker).get(whose.number),
+        stable=release_links.stable_of(layout, whose.worker),
+    )
