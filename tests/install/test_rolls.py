@@ -1,0 +1,136 @@
+"""Rolls on a booted systemd, under load: no request fails, none reaches an instance that is to be
+stopped, and what takes long is finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from machine import rest, wake
+
+from .conftest import LISTEN, ROOT, Site
+from .hammering import RESTART, RUDE, check, hammered, rude
+from .test_deploys import BROKEN, change, history, running, version
+
+SERVER = "mode: production\ndefaults: {{scaling: {{min_workers: {replicas}}}}}\n"
+WITNESS = RUDE.replace("import asyncio\n", "import asyncio\nimport time\n").replace(
+    "            identity =",
+    """            with open(os.path.join(os.environ["STATE_DIRECTORY"], "times"), "a") as times:
+                times.write(f"{os.environ['INVOCATION_ID']} {time.time_ns() // 1000}\\n")
+            identity =""",
+)
+"""It notes when each request came, and to which run of it."""
+STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"  # systemd: a stop job has begun (sd-messages.h, SD_MESSAGE_UNIT_STOPPING)
+
+
+@pytest.fixture
+def rolling(host: Site) -> Iterator[Site]:
+    """A host with a manager."""
+    wake(host.machine)
+    yield host
+    rest(host.machine)
+
+
+@pytest.mark.short("2-tcp-3")
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+@pytest.mark.parametrize(("deploys", "clients"), [(2, 20), (100, 200)], ids=["2", "100"])
+def test_deploys_under_load_lose_nothing(rolling: Site, deploys: int, clients: int, listen: str, replicas: int) -> None:
+    site = rolling
+    site.server(SERVER.format(replicas=replicas))
+    rude(site, f"listen: {listen}\n")
+    with hammered(site, clients) as report:
+        for number in range(deploys):
+            change(site, version(number))
+            site.run("deploy", "alpha")
+    check(site, report)
+    print(f"{report['good']} requests, none failed")
+    assert {each["outcome"] for each in history(site)} == {"done"}
+    releases = {running(site, str(name)) for name in ["alpha", "alpha:2", "alpha:3"][:replicas]}
+    assert releases == {history(site)[0]["release"]}
+    assert site.machine.show(f"tq-worker@alpha:{replicas + 1}.service", "ActiveState") == "inactive"
+
+
+def stops(site: Site, since: str) -> dict[str, int]:
+    """Run of alpha -> when systemd has begun to stop it (µs). (With a match and a cursor,
+    journalctl of systemd 252 skips the first entry.)"""
+    site.machine.run(["journalctl", "--sync"])
+    lines = site.machine.run(["journalctl", "-o", "json", since]).stdout.splitlines()
+    found = (each for each in map(json.loads, lines) if each.get("MESSAGE_ID") == STOPPING)
+    stopped = (each for each in found if each.get("UNIT", "").startswith("tq-worker@alpha"))
+    return {each["INVOCATION_ID"]: int(each["_SOURCE_REALTIME_TIMESTAMP"]) for each in stopped}
+
+
+def test_no_request_comes_to_an_instance_that_systemd_stops(rolling: Site) -> None:
+    site = rolling
+    site.worker("alpha", RESTART, program=WITNESS)
+    site.install()
+    site.run("deploy", "alpha")
+    since = site.machine.cursor()
+    with hammered(site, 40) as report:
+        for number in range(3):
+            change(site, f"{WITNESS}\n# version {number}\n")
+            site.run("deploy", "alpha")
+    check(site, report)
+    begun = stops(site, since)
+    assert len(begun) == 6, "of each of three deploys the instance and its surge"
+    rows = [line.split() for line in site.machine.read("/var/lib/tqunits/workers/alpha/times").splitlines()]
+    assert {run for run, _ in rows} > begun.keys()
+    assert [(run, at) for run, at in rows if run in begun and int(at) > begun[run]] == []
+
+
+def test_a_release_that_is_not_healthy_is_never_asked(rolling: Site) -> None:
+    """The surge shows that it is not: no replica is touched."""
+    site = rolling
+    rude(site)
+    site.run("deploy", "alpha")
+    good, pid = running(site), site.machine.show("tq-worker@alpha.service", "MainPID")
+    change(site, BROKEN)
+    with hammered(site, 20) as report:
+        said = site.run("deploy", "alpha", status=1)
+    check(site, report)
+    assert "nothing works today" in said
+    assert (running(site), site.machine.show("tq-worker@alpha.service", "MainPID")) == (good, pid)
+    assert "exited with status 1" in site.run("history", "alpha")
+    assert "exited with status 1" in site.run("why", "alpha")
+
+
+def test_an_upload_is_finished_by_the_instance_that_has_it(rolling: Site) -> None:
+    site = rolling
+    rude(site, "timeouts: {drain: 30s}\n")
+    site.run("deploy", "alpha")
+    change(site, version(2))
+    site.machine.write(f"{ROOT}/body", "x" * 600_000)
+    url = f"http://127.0.0.1:{LISTEN}/alpha/?id=slow"
+    upload = ["curl", "-sS", "-H", "Expect:", "--limit-rate", "150k", "--data-binary", f"@{ROOT}/body", url]
+    with site.machine.start(upload) as slow:
+        site.run("deploy", "alpha")
+        assert slow.stdout is not None
+        assert slow.stdout.read().startswith("slow 600000 ")
+    assert history(site)[0]["outcome"] == "done"
+
+
+def test_without_memory_for_a_surge_requests_wait_and_it_is_said(rolling: Site) -> None:
+    site = rolling
+    rude(site, "limits: {memory_max: 4T}\n")
+    with hammered(site, 20) as report:
+        said = site.run("deploy", "alpha")
+    check(site, report)
+    assert "of memory for one instance more are not there" in said
+    assert "requests wait while an instance is replaced" in said
+
+
+def test_the_newest_change_wins(rolling: Site) -> None:
+    site = rolling
+    rude(site)
+    numbers = []
+    for number in range(4):
+        change(site, version(number))
+        site.run("deploy", "alpha", "--detach")
+        numbers.append(history(site)[0]["number"])
+    site.run("deploy", "alpha")
+    outcomes = {each["number"]: each["outcome"] for each in history(site)}
+    assert "superseded" in {outcomes[number] for number in numbers}
+    assert set(outcomes.values()) <= {"superseded", "done", "unchanged"}
+    assert site.machine.read(f"/var/lib/tqunits/releases/alpha/{running(site)}/src/main.py") == version(3)
