@@ -1,0 +1,73 @@
+"""Which workers run releases, and by which line of their units."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import pytest
+
+from tqunits.model import Instance, NotRoots, Profile, Relaxation, Sandbox, Worker, WorkerType
+from tqunits.units import release_mount, unitfile
+from units.cases import case, target, worker
+
+STANDARD = Sandbox(profile=Profile.STANDARD, relaxations=())
+
+
+def in_folder(folder: str, **changes: object) -> Worker:
+    return worker("api", folder=PurePosixPath(folder), command=("python3", "main.py"), **changes)
+
+
+def owned(folder: str, first: str) -> Worker:
+    return in_folder(folder, not_roots=NotRoots(PurePosixPath(first), "ann may write there"))
+
+
+@pytest.mark.parametrize(
+    ("one", "why"),
+    [
+        (in_folder("/srv/api"), ""),
+        (in_folder("/srv/a b/api"), ""),
+        (owned("/srv/api", "/srv/api"), ""),
+        (owned("/srv/api", "/srv/api/src"), ""),
+        (owned("/srv/ann/api", "/srv/ann"), "somebody else than root may rename a folder above"),
+        (owned("/srv/api", "/etc/passwd"), "somebody else than root may rename a folder above"),
+        (in_folder("/home/ann/api"), "its sandbox hides the folder above it"),
+        (in_folder("/tmp/api"), "its sandbox hides the folder above it"),
+        (in_folder("/srv/api", type=WorkerType.STATIC), "the router serves its files"),
+        (
+            in_folder("/srv/api", sandbox=replace(STANDARD, relaxations=(Relaxation.WRITABLE_CODE,))),
+            "it may write its own folder",
+        ),
+    ],
+    ids=["usual", "a space", "its owner's", "below", "above", "elsewhere", "a home", "temporary", "static", "writable"],
+)
+def test_who_can_run_releases(one: Worker, why: str) -> None:
+    found = release_mount.obstacle(one, target())
+    assert found.startswith(why) if why else found == ""
+    assert bool(release_mount.directives(one, Instance("api"), target())) is not bool(why)
+
+
+def test_nobody_does_with_a_service_manager_of_his_own() -> None:
+    assert "--user" in release_mount.obstacle(in_folder("/srv/api"), target(user_mode=True))
+
+
+def test_a_path_that_no_unit_can_express_stays_as_it_is() -> None:
+    assert release_mount.obstacle(in_folder('/srv/a"b'), target(systemd=257)) != ""
+    assert release_mount.obstacle(in_folder('/srv/a"b'), target(systemd=252)) == ""
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_each_instance_has_a_link_of_its_own_and_its_folders_are_the_real_ones(number: int) -> None:
+    one = replace(
+        in_folder("/srv/a b%c", writable=("data", "files/up")), scaling=replace(worker("w").scaling, min_workers=2)
+    )
+    whose = Instance("api", number)
+    file = next(each for each in case(one).files() if each.unit == f"tq-worker@{whose}.service")
+    rows = [
+        (each.name, each.value) for each in unitfile.parse(file.content) if each.name.startswith(("Bind", "ReadWrite"))
+    ]
+    assert rows == [
+        ("BindReadOnlyPaths", f'-/var/lib/tqunits/releases/api/runs/{number}:"/srv/a b%%c"'),
+        ("BindPaths", '"/srv/a b%%c/data"'),
+        ("BindPaths", '"/srv/a b%%c/files/up"'),
+    ]
