@@ -350,6 +350,7 @@ class Worker:
     service_type: ServiceType
     enabled: Enabled
     build: BuildRules
+    release_command: tuple[str, ...]  # runs once, before a new release serves; empty: nothing
     command: tuple[str, ...]  # empty only for `static`
     user: str
     group: str

@@ -32,6 +32,8 @@ ALWAYS = (
 WITH_PORT = ("WORKER_PORT", "PORT")
 WITH_SOCKET = ("WORKER_SOCKET",)
 WITH_CREDENTIALS = ("CREDENTIALS_DIRECTORY",)
+OF_A_PROCESS = frozenset((*WITH_PORT, *WITH_SOCKET, "RUNTIME_DIRECTORY"))
+"""Those that belong to one process of the worker: nothing that runs beside it has them."""
 NAMES = frozenset((*ALWAYS, *WITH_PORT, *WITH_SOCKET, *WITH_CREDENTIALS))
 """Every variable that tqunits or systemd sets for a worker and whose value is known when the unit
 is written."""

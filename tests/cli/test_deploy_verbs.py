@@ -191,6 +191,16 @@ async def test_what_is_a_stranger_s_moves_no_cursor(folder: Path) -> None:
 ENDS: Mapping[str, tuple[DeployRecord, int, list[str]]] = {
     "done": (ended(WAITING, DeployOutcome.DONE), 0, [f"api runs {ID}, after 2.5s"]),
     "unchanged": (ended(WAITING, DeployOutcome.UNCHANGED), 0, [f"nothing has changed: api runs {ID}"]),
+    "done, and stopped": (
+        replace(ended(WAITING, DeployOutcome.DONE), was_stable=False),
+        0,
+        [f"api does not run, and its next start is with {ID}, after 2.5s"],
+    ),
+    "unchanged, and stopped": (
+        replace(ended(WAITING, DeployOutcome.UNCHANGED), was_stable=False),
+        0,
+        [f"nothing has changed: api does not run, and its next start is with {ID}"],
+    ),
     "unchanged build": (
         ended(replace(WAITING, kind=DeployKind.BUILD), DeployOutcome.UNCHANGED),
         0,

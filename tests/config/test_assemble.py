@@ -27,8 +27,8 @@ TABLES = {File.WORKER: WorkerSettings, File.SERVER: ServerSettings}
 COPIES = [row for row in SETTINGS if row not in NO_COPIES]
 
 OTHERWISE = {
-    File.WORKER: """name folder source source_hash not_roots origins command group environment_file credentials sandbox
-        build.fetch runtime.language signals.watchdog has_surge""",
+    File.WORKER: """name folder source source_hash not_roots origins command release_command group environment_file
+        credentials sandbox build.fetch runtime.language signals.watchdog has_surge""",
     File.SERVER: """source source_hash workers.directory workers.not_roots tls.certificate tls.key bounds
         allowances trusted origins""",
 }
@@ -42,6 +42,7 @@ RENAMED = {
     "stop_signal": "signals.stop",
     "reload": "signals.reload",
     "watchdog": "signals.watchdog",
+    "release.command": "release_command",
     "proxy.max_request_line": "proxy.heads.request_line",
     "proxy.max_head": "proxy.heads.head",
     "proxy.max_fields": "proxy.heads.fields",

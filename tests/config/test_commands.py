@@ -283,6 +283,49 @@ def test_a_build_has_no_placeholders() -> None:
     assert found == [("api.yaml:3:21", "build.command: ${PORT} is not put in: a build has no placeholders", hint)]
 
 
+RELEASE_WHY = "release.command listens nowhere, and has no runtime folder"
+RELEASES: dict[str, tuple[str, str, str, str]] = {
+    "port": ("[bin/up, '${WORKER_PORT}']", "3:29", "${WORKER_PORT} has no value here", RELEASE_WHY),
+    "socket": ("[bin/up, '${WORKER_SOCKET}']", "3:29", "${WORKER_SOCKET} has no value here", RELEASE_WHY),
+    "runtime folder": (
+        "[sh, -c, 'up $RUNTIME_DIRECTORY']",
+        "3:33",
+        "$RUNTIME_DIRECTORY has no value here",
+        RELEASE_WHY,
+    ),
+    "credentials": (
+        "[bin/up, '${CREDENTIALS_DIRECTORY}']",
+        "3:29",
+        "${CREDENTIALS_DIRECTORY} has no value here",
+        "there are no credentials: write them below credentials",
+    ),
+    "shell": (
+        "bin/up && bin/on",
+        "3:27",
+        "&& is a shell's",
+        BY_SHELL.format('"bin/up && bin/on"'),
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "place", "message", "hint"), RELEASES.values(), ids=RELEASES)
+def test_a_release_command_has_what_is_not_one_processs(command: str, place: str, message: str, hint: str) -> None:
+    found = errors(api(f"path: /a\ntype: go\nrelease: {{command: {command}}}").diagnostics)
+    assert found == [(f"api.yaml:{place}", f"release.command: {message}", hint)]
+
+
+def test_a_release_command_is_words_with_placeholders() -> None:
+    text = "path: /a\ntype: go\nrelease: {command: 'bin/up \"${STATE_DIRECTORY}/a b\" ${WORKER_MODE}'}"
+    assert valid(text).release_command == ("bin/up", "${STATE_DIRECTORY}/a b", "${WORKER_MODE}")
+    assert valid("path: /a\ntype: go").release_command == ()
+
+
+def test_a_release_command_of_php_is_told_what_the_sandbox_needs() -> None:
+    command = valid("path: /a\ntype: php\nrelease: {command: [php, artisan, migrate]}").release_command
+    assert (command[0], command[-2:]) == ("php", ("artisan", "migrate"))
+    assert "pcre.jit=0" in command
+
+
 @given(st.text(alphabet="ab \t\n'\"\\$&|;<>`(){}#~*=2", max_size=12), st.booleans())
 def test_any_text_is_split_or_refused_within_it(text: str, folded: bool) -> None:  # noqa: FBT001 - hypothesis calls it
     try:

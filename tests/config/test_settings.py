@@ -23,7 +23,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 
 DESIGNED = {
     File.WORKER: """path host strip_prefix type enabled command user group environment environment_file
-        credentials build.command build.environment build.disk_max listen port
+        credentials build.command build.environment build.disk_max release.command listen port
         runtime.go_mem_limit runtime.go_max_procs runtime.max_requests runtime.max_age
         limits.memory_max limits.memory_high limits.cpu_quota limits.cpu_weight limits.tasks_max limits.limit_nofile
         limits.limit_nproc limits.io_weight health.type health.status health.host health.command

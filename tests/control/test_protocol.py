@@ -183,8 +183,9 @@ def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
     assert protocol.release(answer) == status.release
     for worker in status.workers:
         for number, each in enumerate(worker.endpoints, 1):
-            assert protocol.sends(answer, Instance(worker.name, number)) is not each.draining
-        assert not protocol.sends(answer, Instance(worker.name, len(worker.endpoints) + 1))
+            is_used = each.in_flight > 0 or not each.draining
+            assert protocol.uses(answer, Instance(worker.name, number)) is is_used
+        assert not protocol.uses(answer, Instance(worker.name, len(worker.endpoints) + 1))
     assert protocol.works(answer) == {
         Instance(worker.name, number): Work(each.answers, each.in_flight)
         for worker in status.workers
@@ -204,7 +205,7 @@ def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
 )
 def test_a_process_that_does_not_say_what_an_instance_does(answer: bytes) -> None:
     assert protocol.works(answer) is None
-    assert not protocol.sends(answer, Instance("w"))
+    assert not protocol.uses(answer, Instance("w"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,6 +223,33 @@ def test_one_at_a_time(layout: Layout, folder: Path) -> None:
         assert run(["flock", "-n", str(folder / "lock"), "true"]).returncode != 0
     assert run(["flock", "-n", str(folder / "lock"), "true"]).returncode == 0
     assert (folder / "lock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="enters as somebody else")
+def test_nobody_else_may_look_into_the_releases_of_a_worker(roots: Path, source: Path) -> None:
+    """The folder that was copied may lie below one that is closed."""
+    layout = layout_in(roots / "a state")
+    folder = release_manifests.folder_of(API, layout)
+    with release_store.exclusively(layout, API):
+        taken(layout, source, ONE)
+    found = folder.stat()
+    assert (found.st_uid, found.st_mode & 0o7027) == (0, 0)
+    assert run(["cat", str(folder / ONE / "run")]).stdout == "program"
+    assert run(["cat", str(folder / ONE / "run")], user="nobody").returncode != 0
+
+
+def test_who_waits_for_another_is_told_before(layout: Layout) -> None:
+    """It may be a build, which takes minutes."""
+    told: list[str] = []
+    with ExitStack() as held:
+        held.enter_context(release_store.exclusively(layout, API))
+
+        def let_go(holder: str) -> None:
+            told.append(holder)
+            held.close()
+
+        with release_store.exclusively(layout, API, let_go):
+            assert told == [str(os.getpid())]
 
 
 @pytest.fixture

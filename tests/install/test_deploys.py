@@ -121,6 +121,14 @@ def test_everybody_says_which_release_runs_and_why_which_one_does_not(deploying:
     (why,) = json.loads(site.run("why", "alpha", "--json"))["workers"]
     assert why["well"] and "'tqunits history alpha' shows all" in why["failed_deploy"]
     site.machine.systemctl("stop", "tq-worker@alpha")
+    change(site, version(3))
+    assert "alpha does not run, and its next start is with " in site.run("deploy", "alpha")
+    assert "nothing has changed: alpha does not run" in site.run("deploy", "alpha")
+    site.machine.systemctl("start", "tq-worker@alpha")
+    release = running(site)
+    assert f"nothing has changed: alpha runs {release}" in site.run("deploy", "alpha")
+    assert json.loads(site.run("show", "alpha", "--json"))["stable_release"] == release, "it has shown it now"
+    site.machine.systemctl("stop", "tq-worker@alpha")
     shown = json.loads(site.run("show", "alpha", "--json"))
     assert (shown["release"], shown["next_release"]) == (None, release)
 
@@ -161,6 +169,7 @@ def test_a_build_is_a_release_and_nothing_of_it_is_in_the_folder(deploying: Site
     assert (newest["outcome"], newest["why"]) == ("failed", "its build exited with status 3")
 
 
+@pytest.mark.short("strange", "holes")
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
@@ -253,6 +262,7 @@ def test_a_manager_that_is_killed_goes_on_where_it_was(deploying: Site, what: st
     newest, first = history(site)
     assert (newest["outcome"], first["outcome"]) == ("done", "done")
     assert running(site) == newest["release"] != first["release"]
+    assert site.machine.show("tq-worker@alpha:2.service", "ActiveState") == "inactive", "the surge is not forgotten"
 
 
 def test_install_does_not_build_what_runs_a_release(deploying: Site) -> None:
@@ -297,3 +307,6 @@ def test_old_releases_go_when_nobody_runs_them(deploying: Site) -> None:
     assert len(kept) == 2
     assert f"{RELEASES}/{running(site)}" in kept
     assert running(site) in site.run("history", "alpha")
+    prunes = [f'{site.machine.tqunits_path} prune alpha & all="$all $!"' for _ in range(6)]
+    script = "\n".join([*prunes, "for each in $all; do wait $each || exit 1; done"])
+    assert site.machine.run(["sh", "-c", script], check=False).returncode == 0, "one order after the other"

@@ -44,6 +44,7 @@ def test_new_routes_and_reloads_lose_nothing(site: Site) -> None:
     check(site, report)
 
 
+@pytest.mark.long  # test_rolls.py and test_several.py have more of it
 def test_a_change_of_the_worker_is_taken_and_loses_nothing(site: Site) -> None:
     rude(site)
     with hammered(site, 20) as report:

@@ -12,7 +12,13 @@ CALL = ("busctl", "--system", "--timeout=20", "call", "org.freedesktop.systemd1"
 MANAGER = "org.freedesktop.systemd1.Manager"
 OWNED = "/run/owned"
 NAMES = (
-    *("tq-worker@evil.service", "tq-worker@x.timer", "tq-worker@alpha.service", "tq-build@x.service"),
+    *(
+        "tq-worker@evil.service",
+        "tq-worker@x.timer",
+        "tq-worker@alpha.service",
+        "tq-build@x.service",
+        "tq-release@x.service",
+    ),
     *("tq-apply.service", "tq-apply@alpha.service", "tq-apply@evil.service", "tq-apply@x.timer", "evil.service"),
 )
 _EXEC = ("ExecStart", "a(sasb)", "1", "/bin/touch", "2", "/bin/touch", OWNED, "false")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.lifecycle import release
-from tqunits.lifecycle.release import NEW, BuildRequest, HarvestOrder, HarvestResult, Manifest, Tool
+from tqunits.lifecycle.release import FOLDER, BuildRequest, HarvestOrder, HarvestResult, Manifest, Tool
 
 ID = "0123456789ab"
 REVISION = "0" * 40
@@ -43,7 +43,7 @@ orders = st.builds(
     HarvestOrder,
     number=numbers,
     build=requests,
-    runs=st.dictionaries(st.integers(1, release.MAX_INSTANCE), ids | st.just(NEW)),
+    runs=st.dictionaries(st.integers(1, release.MAX_INSTANCE), ids | st.just(FOLDER)),
     stable=st.none() | ids,
 )
 results = st.builds(
@@ -74,7 +74,7 @@ def test_a_result_comes_back(result: HarvestResult) -> None:
     assert release.parse_result(release.result_text(result)) == result
 
 
-ORDER = HarvestOrder(number=7, build=BuildRequest("root", "first"), runs={1: NEW, 2: ID}, stable=ID)
+ORDER = HarvestOrder(number=7, build=BuildRequest("root", "first"), runs={1: FOLDER, 2: ID}, stable=ID)
 RESULT = HarvestResult(
     number=7, release=ID, is_new=True, revision=REVISION, is_dirty=False, left=("pipe",), why="", hint=""
 )
@@ -143,8 +143,8 @@ BAD_ORDERS = {
     "runs-newline": of_order(runs={"1\n": ID}),
     "runs-path": of_order(runs={"1": "../../etc/aa"}),
     "runs-null": of_order(runs={"1": None}),
-    "runs-new-without-build": of_order(build=None),
-    "stable-new": of_order(stable=NEW),
+    "runs-word": of_order(runs={"1": "new"}),
+    "stable-folder": of_order(stable=FOLDER),
     "stable-upper-case": of_order(stable="0123456789AB"),
     "stable-newline": of_order(stable=f"{ID}\n"),
     "stable-false": of_order(stable=False),
@@ -205,7 +205,7 @@ BAD_RESULTS: dict[str, Spoil] = {
     "why-escape": lambda found: found.update(why="\x1b"),
     "hint-escape": lambda found: found.update(hint="\x1b"),
     "hint-long": lambda found: found.update(hint="h" * 4097),
-    "release-new": lambda found: found.update(release=NEW),
+    "release-folder": lambda found: found.update(release=FOLDER),
 }
 
 
@@ -217,7 +217,7 @@ def test_a_result_that_is_none_is_refused(spoil: Spoil) -> None:
         release.parse_result(json.dumps(found))
 
 
-@pytest.mark.parametrize("text", [ID[:-1], f"{ID}0", ID.upper(), f"{ID[:-1]}\n", NEW, ""])
+@pytest.mark.parametrize("text", [ID[:-1], f"{ID}0", ID.upper(), f"{ID[:-1]}\n", FOLDER, ""])
 def test_an_id_has_twelve_digits(text: str) -> None:
     assert release.is_release_id(ID)
     assert not release.is_release_id(text)

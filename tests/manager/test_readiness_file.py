@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from units.cases import worker
 
+from tqunits.health import Health, HealthType
 from tqunits.lifecycle.state import Event
 from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.record import Checked, Place, Seen
@@ -20,6 +22,7 @@ from tqunits.routing.unready import NOBODY, Unready, parse_unready
 
 pytestmark = pytest.mark.loops("uvloop")
 
+HEALTH = worker("api").health
 ONE, TWO = Instance("api"), Instance("api", 2)
 RUNS = Seen(event=Event.READY, invocation="a" * 32, started=1)
 ILL = Checked(at=5, elapsed=1, asked="x", wrong="500", failures=1)
@@ -28,11 +31,11 @@ ILL = Checked(at=5, elapsed=1, asked="x", wrong="500", failures=1)
 class Two:
     """A registry with two instances of a worker that run, and the file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, health: Health = HEALTH) -> None:
         self.path = folder / "unready.json"
         self.said: list[str] = []
         self.registry = Registry()
-        self.registry.place([place(ONE), place(TWO)])
+        self.registry.place([place(ONE, health), place(TWO, health)])
         for whose in (ONE, TWO):
             self.registry.see(whose, RUNS, 1)
         self.file = ReadinessFile(self.path, self.registry, say=self.said.append)
@@ -54,8 +57,9 @@ class Two:
         return parse_unready(self.path.read_bytes()) if self.path.exists() else NOBODY
 
 
-def place(whose: Instance) -> Place:
-    return Place(whose=whose, unit=f"tq-worker@{whose}.service", routes=(), hosts=(), address="", source="")
+def place(whose: Instance, health: Health = HEALTH) -> Place:
+    unit = f"tq-worker@{whose}.service"
+    return Place(whose=whose, unit=unit, routes=(), hosts=(), address="127.0.0.1:9", source="", health=health)
 
 
 async def test_who_fails_is_in_it_from_then_until_it_passes(tmp_path: Path) -> None:
@@ -94,6 +98,22 @@ async def test_another_manager_takes_it_over(tmp_path: Path) -> None:
     assert await second.written() == written
     second.passes(TWO)
     assert await second.written() == {}
+
+
+@pytest.mark.parametrize(
+    ("health", "is_out"),
+    [
+        (HEALTH, True),  # it is let in as soon as a check has passed
+        (replace(HEALTH, interval=0), False),
+        (replace(HEALTH, type=HealthType.NONE), False),
+        (replace(HEALTH, type=HealthType.COMMAND), False),
+    ],
+)
+async def test_who_was_about_to_be_replaced_when_the_manager_ended_does_not_stay_out_for_ever(
+    tmp_path: Path, health: Health, *, is_out: bool
+) -> None:
+    Two(tmp_path).file.take_out([TWO])
+    assert Two(tmp_path, health).content().failing.keys() == ({"api:2"} if is_out else set())
 
 
 async def test_who_has_started_since_is_well(tmp_path: Path) -> None:

@@ -146,6 +146,7 @@ def worker(name: str, **changes: Any) -> Worker:
         service_type=ServiceType.EXEC,
         enabled=Enabled.TRUE,
         build=build(),
+        release_command=(),
         command=("bin/serve",),
         user=f"worker-{name}",
         group=f"worker-{name}",
@@ -378,6 +379,15 @@ def options() -> tuple[Worker, ...]:
         *asked(),
         worker("writes", writable=("data", "public/up loads"), static=Static(directory="public", prefix="/")),
         worker("bounded", restart=replace(worker("x").restart, max_restarts=5)),
+        worker(
+            "migrates",
+            release_command=("bin/migrate", "--to", "${STATE_DIRECTORY}/a b", "${CREDENTIALS_DIRECTORY}"),
+            environment=(("URL", "http://127.0.0.1:${WORKER_PORT}"), ("DATA", "${STATE_DIRECTORY}/db")),
+            credentials=(("key", "/etc/tqunits/secrets/key"),),
+            environment_file=("/etc/migrates.env",),
+            restart=replace(worker("x").restart, max_restarts=5),
+            unit=(("Service", "Restart", "always"),),
+        ),
         worker("www", user="www-data", group="www-data"),
         worker(
             "made",

@@ -59,6 +59,7 @@ UNITS = {
     "tq-worker@.service": None,
     "tq-backoff@api.service": None,
     "tq-build@api.service": None,
+    "tq-release@api.service": None,
     "api:2": None,
 }
 
@@ -285,3 +286,19 @@ def test_a_ledger_of_before_is_the_first_ones() -> None:
     before = json.dumps({"version": 1, "workers": {"api": {"source": "/srv/api", "drop_in": None}}})
     (entry,) = ledger.load(before).values()
     assert entry.whose == FIRST
+
+
+PREPARING = {
+    "tq-build@api.service": "api",
+    "tq-build@api.fetch.service": "api",
+    "tq-release@a-b.service": "a-b",
+    "tq-release@.service": None,
+    "tq-build@.service": None,
+    "tq-worker@api.service": None,
+    "tq-harvest@api.service": None,
+}
+
+
+@pytest.mark.parametrize(("unit", "expected"), PREPARING.items(), ids=PREPARING)
+def test_a_unit_tells_whose_releases_it_prepares(unit: str, expected: str | None) -> None:
+    assert name.prepared_by(unit) == expected

@@ -366,6 +366,24 @@ def test_a_build_that_is_no_longer_wanted_goes() -> None:
     assert gone == ["tq-build@api.service.d"]
 
 
+def test_a_release_command_that_is_no_longer_wanted_goes() -> None:
+    one = worker("api", release_command=("bin/up",))
+    before = installed(desired(configuration(one, worker("web", release_command=("bin/up",)))))
+    made = plan(configuration(worker("api"), worker("web", release_command=("bin/up",))), before)
+    assert [step.path.parent.name for step in made.steps if isinstance(step, RemoveFile)] == [
+        "tq-release@api.service.d"
+    ]
+    assert plan(configuration(one, worker("web", release_command=("bin/up",))), before).steps == ()
+
+
+def test_a_release_command_of_what_vanished_stays_until_that_is_removed() -> None:
+    before = installed(desired(configuration(worker("api", release_command=("bin/up",)), worker("web"))))
+    assert [step for step in plan(configuration(worker("web")), before).steps if isinstance(step, RemoveFile)] == []
+    pruned = plan(configuration(worker("web")), before, Options(now=True, prune=True))
+    assert "tq-release@api.service.d" in {s.path.parent.name for s in pruned.steps if isinstance(s, RemoveFile)}
+    assert not any("tq-release@api" in unit for s in pruned.steps if isinstance(s, Enable) for unit in s.units)
+
+
 def test_a_build_of_what_vanished_stays_with_its_account_until_that_is_removed() -> None:
     before = installed(desired(configuration(worker("api", build=build("make")), worker("web"))))
     assert [step for step in plan(configuration(worker("web")), before).steps if isinstance(step, RemoveFile)] == []

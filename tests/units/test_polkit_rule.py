@@ -118,7 +118,31 @@ def test_what_is_applied_is_named_whole(unit: str, is_allowed: bool) -> None:  #
     assert (re.search(pattern.replace("$", "\\Z"), unit) is not None) is is_allowed  # "$" of JavaScript is "\\Z"
 
 
+@pytest.mark.parametrize(
+    ("unit", "is_allowed"),
+    [
+        ("tq-release@api.service", True),
+        ("tq-release@a-b_1.service", True),
+        ("tq-release@api:2.service", False),
+        ("tq-release@.service", False),
+        ("tq-release@API.service", False),
+        ("tq-release@api.fetch.service", False),
+        ("tq-release@api.timer", False),
+        ("tq-release@api.service\n", False),
+        ("x-tq-release@api.service", False),
+        ("tq-release.service", False),
+    ],
+)
+def test_a_release_command_is_named_whole(unit: str, is_allowed: bool) -> None:  # noqa: FBT001
+    found = polkit_rule.values({})
+    pattern = str(found["release"]).replace("$", "\\Z")
+    assert (re.search(pattern, unit) is not None) is is_allowed
+    others = (str(found[key]).replace("$", "\\Z") for key in ("worker", "build", "apply"))
+    assert not any(re.search(other, unit) for other in others)
+
+
 def test_verbs_are_those_that_a_daemon_needs() -> None:
     assert polkit_rule.APPLY_VERBS == ("start",)
     assert set(polkit_rule.MANAGER_VERBS) == {"start", "stop", "restart", "reset-failed"}
+    assert polkit_rule.RELEASE_VERBS == ("start", "reset-failed")
     assert set(polkit_rule.OPERATOR_VERBS) == {"start", "stop", "restart"}

@@ -24,7 +24,8 @@ from tqunits.control.deploying import Away
 from tqunits.errors import ExitStatus, NoSuchWorker, TqunitsError, UsageError
 from tqunits.host.installed import installed
 from tqunits.layout import Layout
-from tqunits.lifecycle.deploys import MAX_MESSAGE, DeployOutcome, DeployRecord, DeployStep
+from tqunits.lifecycle.deploys import DeployOutcome, DeployRecord, DeployStep
+from tqunits.lifecycle.release import MAX_MESSAGE
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 

@@ -94,11 +94,16 @@ def sentence(record: DeployRecord) -> str:
         case DeployOutcome.UNCHANGED if record.kind is DeployKind.BUILD:
             return f"nothing has changed: {worker} has the release {release}"
         case DeployOutcome.UNCHANGED:
-            return f"nothing has changed: {worker} runs {release}"
+            return f"nothing has changed: {worker} {_runs(record)} {release}"
         case _ if record.kind is DeployKind.BUILD:
             return f"{worker}: the release {release} is made; 'tqunits deploy {worker}' runs it"
         case _:
-            return f"{worker} runs {release}{_took(record)}"
+            return f"{worker} {_runs(record)} {release}{_took(record)}"
+
+
+def _runs(record: DeployRecord) -> str:
+    """What a worker does with its release: one that was stopped is not started."""
+    return "runs" if record.was_stable else "does not run, and its next start is with"
 
 
 def _took(record: DeployRecord) -> str:

@@ -54,6 +54,7 @@ T = TypeVar("T")
 NO_COPIES: Final = frozenset[Setting[object]](
     {
         W.command,
+        W.release_command,
         W.group,
         W.environment_file,
         W.credentials,
@@ -103,6 +104,7 @@ def worker(
         source_hash=source_hash,
         not_roots=not_roots,
         command=_command(values, sandbox),
+        release_command=php.sandboxed(values[W.release_command], sandbox),
         group=values[W.group] if values.written(W.group) else values[W.user],
         environment_file=tuple(str(folder / path) for path in values[W.environment_file]),
         credentials=tuple((key, str(folder / path)) for key, path in values[W.credentials]),

@@ -17,6 +17,7 @@ from tqunits.config.worker_settings import WorkerSettings
 
 GROUPS = {
     "build": "how the program is made; a command line alone, build: [make], is its command",
+    "release": "what a deploy does for a new release",
     "runtime": "what the language's runtime is told",
     "php": "what PHP's own server is told, in the command that the type presets",
     "limits": "what the kernel enforces for this worker, whatever its program does",

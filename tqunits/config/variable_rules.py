@@ -30,6 +30,7 @@ def problems(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]
     known = names(worker)
     written = values[W.command] if values.written(W.command) else worker.command  # without the options that php.py adds
     yield from _of_command(W.command, written, worker, values, top, known)
+    yield from _release(worker, values, top)
     yield from _build(worker, values, top)
     yield from _environment(worker, values, known)
     yield from _reserved(worker, values)
@@ -48,6 +49,13 @@ def health_command(worker: Worker, values: Values, top: Node) -> Iterator[NodePr
     yield from _of_command(W.health_command, worker.health.command, worker, values, top, known)
 
 
+def _release(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
+    """It runs beside the worker, which has the port or the socket, and the runtime folder."""
+    known = [name for name in names(worker) if name not in placeholders.OF_A_PROCESS]
+    why = "release.command listens nowhere, and has no runtime folder"
+    yield from _of_command(W.release_command, values[W.release_command], worker, values, top, known, why)
+
+
 def _of_command(
     setting: Setting[object],
     argv: Sequence[str],
@@ -55,14 +63,16 @@ def _of_command(
     values: Values,
     top: Node,
     known: Sequence[str],
+    why: str = "",
 ) -> Iterator[NodeProblem]:
+    """`why`: the hint about a placeholder that only the worker's own process has."""
     script = placeholders.script_at(argv)
     node = values.node(setting) or values.node(W.listen) or top
     for at, word in enumerate(argv):
         found = placeholders.in_script(word) if at == script else placeholders.in_word(word)
         for each in found:
             whole = _whole(node, at) if isinstance(node, ListNode) else None
-            wrong = _wrong(each, known, worker, whole=whole, in_command=True)
+            wrong = _wrong(each, known, worker, whole=whole, in_command=True, why=why)
             if wrong is not None:
                 yield NodeProblem(
                     _place(node, at, each, setting, values), f"{setting.key}: {wrong.message}", wrong.hint
@@ -107,7 +117,9 @@ def _reserved(worker: Worker, values: Values) -> Iterator[NodeProblem]:
             )
 
 
-def _wrong(found: Found, known: Sequence[str], worker: Worker, *, whole: str | None, in_command: bool) -> Reject | None:
+def _wrong(
+    found: Found, known: Sequence[str], worker: Worker, *, whole: str | None, in_command: bool, why: str = ""
+) -> Reject | None:
     """What is wrong with something that looks like a variable, and what to write instead.
 
     `whole`: the text that contains it, if that has no quotes: in a list or a mapping a brace needs
@@ -117,7 +129,8 @@ def _wrong(found: Found, known: Sequence[str], worker: Worker, *, whole: str | N
         return None
     literal = f"write {_doubled(found)} if it is meant as it stands"
     if found.name in placeholders.NAMES and found.name not in known:
-        return Reject(f"{found.text} has no value here", _why_not(found.name, worker))
+        is_ours = why and found.name in placeholders.OF_A_PROCESS
+        return Reject(f"{found.text} has no value here", why if is_ours else _why_not(found.name, worker))
     if found.name in known:
         right = f"${{{found.name}}}"
         quoted = None if whole is None else f'"{whole[: found.at]}{right}{whole[found.at + len(found.text) :]}"'

@@ -212,6 +212,21 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         "goes beyond it writes for a moment more; then it is killed, and leaves nothing. One file is never larger.",
         feeds="LimitFSIZE=",
     )
+    release_command = Setting(
+        "release.command",
+        parsers.command,
+        "[]",
+        "command line",
+        "Prepares a new release, such as the migrations of a database. `tqunits deploy` runs it once, before anything "
+        "of the release serves, in the release's folder: as the worker's user, in its sandbox, with its limits, "
+        "environment, credentials and folders, for 15 minutes at most. If it fails, the deploy has failed, and the "
+        "release before serves on. install, restart and rollback do not run it. A deploy that was cut off may run it "
+        "a second time, so it has to bear that. It listens nowhere: it has the placeholders of command but "
+        "${WORKER_PORT}, ${PORT}, ${WORKER_SOCKET} and ${RUNTIME_DIRECTORY}, and no variables of `environment` with "
+        "them. What `unit` says of the worker does not count for it.",
+        fills="release_command",
+        feeds="tq-release@NAME.service",
+    )
 
     go_mem_limit = Setting(
         "runtime.go_mem_limit",
@@ -449,9 +464,10 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         "path | list of paths",
         "Folders in the worker's own that it may write, such as data or public/uploads. install makes those that are "
         "missing, and gives them to the worker's user, with all that is root's in them; nobody else reads them, but "
-        "for those that static.directory serves: there everybody may read what is made, whatever the umask. A worker "
-        "that is not root's has none: what it writes belongs in $STATE_DIRECTORY.",
-        feeds="ReadWritePaths=",
+        "for those that static.directory serves: there everybody may read what is made, whatever the umask. They are "
+        "in no release: each one sees the same folders, with what earlier ones have written there. A worker that is "
+        "not root's has none: what it writes belongs in $STATE_DIRECTORY.",
+        feeds="BindPaths=",
         for_all=False,
     )
     depends_after = Setting(

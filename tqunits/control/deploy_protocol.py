@@ -28,7 +28,8 @@ from typing import Final
 
 from tqunits.control.protocol import LONGEST_WAIT_US, MAX_ANSWER, Body, Problem
 from tqunits.late_pattern import late_pattern
-from tqunits.lifecycle.deploys import MAX_MESSAGE, DeployKind, DeployRecord, deploy_body, is_release, parse_deploy
+from tqunits.lifecycle.deploys import DeployKind, DeployRecord, deploy_body, parse_deploy
+from tqunits.lifecycle.release import MAX_MESSAGE, is_release_id
 from tqunits.light_dataclass import dataclass
 from tqunits.units import name
 
@@ -130,7 +131,7 @@ def deploy_order(body: Body) -> DeployOrder:
     """The order in such a body. Raises Problem."""
     _refuse_others(body, _DEPLOY_KEYS)
     workers, kind, release = _workers(body), _kind(body.get("kind")), body.get("release")
-    if release is not None and (not isinstance(release, str) or not is_release(release)):
+    if release is not None and (not isinstance(release, str) or not is_release_id(release)):
         raise Problem(400, f"no release can be called {_shown(release)}: it has twelve hexadecimal digits")
     if release is not None and (kind is not DeployKind.ROLLBACK or len(workers) > 1):
         raise Problem(400, "a release can be named for a rollback of one worker")
@@ -270,7 +271,7 @@ def _message(value: object) -> str:
 
 
 def _release(value: object) -> str:
-    if not isinstance(value, str) or not is_release(value):
+    if not isinstance(value, str) or not is_release_id(value):
         raise ValueError(value)
     return value
 

@@ -265,13 +265,13 @@ def works(answer: bytes) -> Mapping[Instance, Work] | None:
         return None
 
 
-def sends(answer: bytes, whose: Instance) -> bool:
-    """Whether a process sends requests to an instance, from a Status; False when the answer is not
-    valid."""
+def uses(answer: bytes, whose: Instance) -> bool:
+    """Whether a process sends requests to an instance, or waits for an answer of it, from a Status;
+    False when the answer is not valid."""
     try:
         workers = {worker["name"]: worker["endpoints"] for worker in json.loads(answer)["workers"]}
         endpoints = workers.get(whose.worker, ())[whose.number - 1 : whose.number]
-        return any(endpoint["draining"] is not True for endpoint in endpoints)
+        return any(endpoint["draining"] is not True or endpoint["in_flight"] != 0 for endpoint in endpoints)
     except _NO_ANSWER:
         return False
 

@@ -20,7 +20,6 @@ from tqunits.layout import Layout
 from tqunits.lifecycle.release import (
     FOLDER,
     MAX_DOCUMENT,
-    NEW,
     BuildRequest,
     HarvestOrder,
     HarvestResult,
@@ -48,7 +47,7 @@ def harvest(worker: str, premises: Premises, bus: Bus) -> HarvestResult:
     except TqunitsError as error:
         result = replace(begun, why=error.message, hint=error.hint or "")
     except OSError as error:
-        result = replace(begun, why=f"the release is not made: {error}")
+        result = replace(begun, why=f"root could not do what was asked for: {error}")
     path = Path(premises.layout.harvest_result(worker))
     files.make_folder(path.parent)
     files.write_atomically(path, result_text(result), _RESULT_MODE)
@@ -88,7 +87,7 @@ class _Harvesting:
         result = _begun(order)
         if order.build is not None:
             result = self._released(order.build)
-        self._point(result.release)
+        self._point()
         if order.stable is not None:
             release_links.mark_stable(layout, self.worker, order.stable)
             release_links.clear(layout, self.worker, self._removed())
@@ -108,10 +107,10 @@ class _Harvesting:
         here = {each.instance.number for each in installed(self.premises.layout) if each.worker == self.worker}
         return frozenset(release_links.runs_of(self.premises.layout, self.worker)) - here
 
-    def _point(self, made: str | None) -> None:
+    def _point(self) -> None:
         """Swap the links. Raises NoSuchRelease before the first change."""
-        wanted = {number: made if run == NEW else run for number, run in self.order.runs.items()}
-        runs = {number: run for number, run in wanted.items() if run is not None and run != FOLDER}
+        wanted = self.order.runs
+        runs = {number: run for number, run in wanted.items() if run != FOLDER}
         release_links.point(self.premises.layout, self.worker, runs)
         release_links.clear(self.premises.layout, self.worker, [n for n, run in wanted.items() if run == FOLDER])
 

@@ -10,27 +10,29 @@ from __future__ import annotations
 
 from tqunits.host import release_links, release_store
 from tqunits.host.prepare import Prepared
+from tqunits.host.progress import Tell, Turn
 from tqunits.model import Worker
 from tqunits.units import name
 
 
-def settle_releases(prepared: Prepared) -> None:
-    """Look at all workers that are to run. Raises OSError, TqunitsError."""
+def settle_releases(prepared: Prepared, tell: Tell) -> None:
+    """Look at all workers that are to run; wait for a deploy of one whose instances need a release.
+    Raises OSError, TqunitsError."""
     if prepared.target.user_mode:
         return
     there = {name.worker_of(name.unit_at(path)) for path in prepared.observed.files if path.name == name.DROP_IN}
     for worker in prepared.workers:
-        _settle(worker, prepared, is_new=worker.name not in there)
+        _settle(worker, prepared, tell, is_new=worker.name not in there)
 
 
-def _settle(worker: Worker, prepared: Prepared, *, is_new: bool) -> None:
+def _settle(worker: Worker, prepared: Prepared, tell: Tell, *, is_new: bool) -> None:
     layout = prepared.target.layout
     runs = release_links.runs_of(layout, worker.name)
     numbers = [whose.number for whose in worker.instances]
     if not runs or (not is_new and set(numbers) <= runs.keys()):
         return
-    with release_store.exclusively(layout, worker.name):
+    with release_store.exclusively(layout, worker.name, lambda holder: tell(Turn(holder))):
         if is_new:
-            release_links.clear(layout, worker.name, runs)
+            release_links.clear(layout, worker.name, release_links.runs_of(layout, worker.name))
         else:
             release_links.complete(layout, worker.name, numbers)

@@ -466,21 +466,23 @@ def _departures(
 
 def _spare_units(desired: Desired, observed: Observed, *, stay: Collection[str]) -> list[Step]:
     """Files of units that are not needed any more: sockets of configured workers that now listen in
-    another way; the certificate's watch without a certificate; builds of workers that have none any
-    more; sockets of addresses that the router no longer has, except those in `stay`.
+    another way; the certificate's watch without a certificate; builds and release commands of
+    workers that have none any more; sockets of addresses that the router no longer has, except
+    those in `stay`.
     """
     gone = {unit for unit in desired.disabled if name.comes_and_goes(unit) and unit not in stay}
     found = [(p, f) for p, f in observed.files.items() if p.name in gone]
-    found += [(p, observed.files[p]) for p in _spare_builds(desired, observed)]
+    found += [(p, observed.files[p]) for p in _spare_preparations(desired, observed)]
     return [RemoveFile(path=path, before=file.content) for path, file in found if unitfile.is_ours(file.content)]
 
 
-def _spare_builds(desired: Desired, observed: Observed) -> Iterator[PurePosixPath]:
-    """The drop-ins of builds which a worker with files in this plan does not have any more."""
+def _spare_preparations(desired: Desired, observed: Observed) -> Iterator[PurePosixPath]:
+    """The drop-ins of builds and release commands which a worker with files in this plan does not
+    have any more."""
     rendered = {file.path for file in desired.units}
     workers = {ledger.worker for ledger in _ledgers(desired.units)}
     for path in observed.files:
-        worker = name.built_by(name.unit_at(path)) if path.name == name.DROP_IN and path not in rendered else None
+        worker = name.prepared_by(name.unit_at(path)) if path.name == name.DROP_IN and path not in rendered else None
         if worker in workers:
             yield path
 
@@ -502,7 +504,7 @@ def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step
     workers = tuple(workers)
     found = {whose for whose in _known_instances(observed) if whose.worker in workers}
     instances = sorted(found | set(map(Instance, workers)))
-    units = [*_units_of(instances), *(u for w in workers for u in (name.build(w), name.fetch(w)))]
+    units = [*_units_of(instances), *(u for w in workers for u in (name.build(w), name.fetch(w), name.release(w)))]
     ours = _files_about(observed, units, instances)
     copies = [path for path in observed.copies if credentials.worker_of(path) in workers]
     return [*_take_down(observed, units, ours), *_copy_removals(observed, copies)]

@@ -22,6 +22,7 @@ from tqunits.model import MANAGER_USER, account_of, build_account_of
 from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
+from tqunits.system.survey import remove_file_for_root
 from tqunits.units import name
 
 _STOP_US = 60_000_000
@@ -91,7 +92,7 @@ def users_of_all(layout: Layout) -> list[str]:
 def purge(worker: str, layout: Layout, own: Folders, tell: Tell) -> list[TqunitsError]:
     """Remove the data of a worker and the users that were made for it. Returns why one of them
     stays."""
-    return _remove(folders_of(worker, layout), users_of(worker, layout), own, tell)
+    return _remove(folders_of(worker, layout), users_of(worker, layout), own, tell, Path(layout.manager_state))
 
 
 def purge_all(layout: Layout, bus: Bus, own: Folders, tell: Tell, *, users_too: bool) -> list[TqunitsError]:
@@ -99,19 +100,26 @@ def purge_all(layout: Layout, bus: Bus, own: Folders, tell: Tell, *, users_too: 
     stay."""
     if _journals(layout):  # a running journald has them open, and would make them anew at the next request
         Jobs(bus).stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
-    failures = _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), own, tell)
+    accounts = users_of_all(layout) if users_too else ()
+    failures = _remove(folders_of_all(layout), accounts, own, tell, Path(layout.manager_state))
     if not layout.sysusers:
         with suppress(OSError):  # not empty: the user's own configuration
             Path(layout.configuration).rmdir()
     return failures
 
 
-def _remove(folders: Iterable[Path], accounts: Iterable[str], own: Folders, tell: Tell) -> list[TqunitsError]:
-    """An error in one worker's folder keeps only that worker's account."""
+def _remove(
+    folders: Iterable[Path], accounts: Iterable[str], own: Folders, tell: Tell, managers: Path
+) -> list[TqunitsError]:
+    """An error in one worker's folder keeps only that worker's account. `managers`: the folder
+    below which the manager may have put links in the place of folders."""
     failures: list[TqunitsError] = []
     for folder in folders:
         tell(FolderRemoval(folder))
-        files.remove_tree(folder)
+        if folder.is_relative_to(managers):
+            remove_file_for_root(folder)
+        else:
+            files.remove_tree(folder)
     for user in accounts:
         try:
             for folder in own.of(user):

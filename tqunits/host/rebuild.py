@@ -9,7 +9,7 @@ from tqunits.host import builder, built, due, lacking, release_links, release_ma
 from tqunits.host.builder import Builder
 from tqunits.host.built import Glance
 from tqunits.host.lacking import Lacking
-from tqunits.host.progress import BuildWaiver, StepStart, Tell
+from tqunits.host.progress import BuildWaiver, StepStart, Tell, Turn
 from tqunits.layout import Layout
 from tqunits.lifecycle.release import BuildRequest
 from tqunits.light_dataclass import dataclass
@@ -80,7 +80,7 @@ class _Attempt:
         )
         self._tell(StepStart(self.step))
         try:
-            with release_store.exclusively(layout, worker.name):
+            with release_store.exclusively(layout, worker.name, lambda holder: self._tell(Turn(holder))):
                 release = release_making.make(worker, layout, self._builder, asked).manifest.release
                 release_links.point(layout, worker.name, {whose.number: release for whose in worker.instances})
         except TqunitsError as error:

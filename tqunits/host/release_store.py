@@ -43,10 +43,11 @@ class TakenRelease:
 
 
 @contextmanager
-def exclusively(layout: Layout, worker: str) -> Iterator[None]:
-    """Be the only one who changes a worker's releases; wait for another one. Raises OSError."""
+def exclusively(layout: Layout, worker: str, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """Be the only one who changes a worker's releases; wait for another one, which may take as long
+    as a build does. `on_wait` is told first which process that is. Raises OSError."""
     folder = folder_of(worker, layout)
-    with files.lock(folder / "lock", wait=True):
+    with files.lock(folder / "lock", wait=on_wait):
         _close_to_others(folder)
         yield
 

@@ -10,22 +10,17 @@ Times are microseconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
 from tqunits.late_pattern import late_pattern
+from tqunits.lifecycle.release import MAX_ACTOR, MAX_MESSAGE, RELEASE
+from tqunits.lifecycle.strict_json import exactly
 from tqunits.light_dataclass import dataclass
 
 MAX_TEXT: Final = 4096
 """Characters of a sentence or a hint: some thirty lines of a build's journal."""
-
-MAX_MESSAGE: Final = 1000
-"""Characters of the message that somebody gives a deploy: a short paragraph."""
-
-MAX_ACTOR: Final = 300
-"""Characters of who has asked: a number and a user's name, which has at most 256
-(LOGIN_NAME_MAX)."""
 
 MAX_STEPS: Final = 200
 """Steps of one deploy: a dozen, and four for each instance of a worker with many."""
@@ -47,14 +42,14 @@ STEPS: Final = frozenset(
 )
 """The kinds of steps."""
 
-RELEASE_PATTERN: Final = r"[0-9a-f]{12}"
-"""The name of a release."""
+_OF_THE_SWITCH: Final = frozenset({"surge", "drain", "restart", "healthy", "back", "stable"})
+"""The steps after a release.command."""
 
-_RELEASE: Final = late_pattern(RELEASE_PATTERN)
 _REVISION: Final = late_pattern(r"[0-9a-f]{7,64}")  # git's SHA-1 or SHA-256, perhaps shortened
 _WORKER: Final = late_pattern(r"[a-z][a-z0-9_-]{0,23}")  # units.name.WORKER_PATTERN, which a sibling may not import
 _LAST_NUMBER: Final = 10**18
 _LAST_INSTANCE: Final = 9999
+_LONGEST_WORD: Final = 20  # of kinds, outcomes and steps
 
 
 class DeployKind(StrEnum):
@@ -114,6 +109,13 @@ class DeployRecord:
     was_stable: bool  # all instances were healthy on the release at least once
     steps: tuple[DeployStep, ...]  # in the order in which they were taken
 
+    @property
+    def needs_command(self) -> bool:
+        """Whether its release.command is to be run: a rollback undoes nothing that one has done,
+        and a deploy that came further has run it. One that was cut off while it ran runs it
+        again."""
+        return self.kind is DeployKind.DEPLOY and not any(step.what in _OF_THE_SWITCH for step in self.steps)
+
 
 def deploy_body(record: DeployRecord) -> Mapping[str, object]:
     """The JSON object of a deploy: its keys are the fields."""
@@ -145,110 +147,40 @@ def step_body(step: DeployStep) -> Mapping[str, object]:
 
 def parse_deploy(value: object) -> DeployRecord:
     """The inverse of `deploy_body`. Raises ValueError for anything else."""
-    found = _members(value, _RECORD_KEYS)
+    found = exactly(value, "a deploy", _RECORD_KEYS)
     return DeployRecord(
-        number=_number(found["number"]),
-        worker=_matching(found["worker"], _is_worker),
-        kind=_member_of(DeployKind, found["kind"]),
-        actor=_text(found["actor"], MAX_ACTOR),
-        message=_text(found["message"], MAX_MESSAGE),
-        asked_us=_number(found["asked_us"]),
-        begun_us=_or_none(_number, found["begun_us"]),
-        ended_us=_or_none(_number, found["ended_us"]),
-        outcome=_member_of(DeployOutcome, found["outcome"]),
-        why=_text(found["why"]),
-        hint=_text(found["hint"]),
-        release=_or_none(_release, found["release"]),
-        before=_or_none(_release, found["before"]),
-        revision=_or_none(_revision, found["revision"]),
-        is_dirty=_flag(found["is_dirty"]),
-        was_stable=_flag(found["was_stable"]),
-        steps=_steps(found["steps"]),
+        number=found.number("number", most=_LAST_NUMBER),
+        worker=found.text("worker", 24, _WORKER),
+        kind=DeployKind(found.text("kind", _LONGEST_WORD)),
+        actor=found.any_text("actor", MAX_ACTOR),
+        message=found.any_text("message", MAX_MESSAGE),
+        asked_us=found.number("asked_us", most=_LAST_NUMBER),
+        begun_us=found.number_or_none("begun_us", most=_LAST_NUMBER),
+        ended_us=found.number_or_none("ended_us", most=_LAST_NUMBER),
+        outcome=DeployOutcome(found.text("outcome", _LONGEST_WORD)),
+        why=found.any_text("why", MAX_TEXT),
+        hint=found.any_text("hint", MAX_TEXT),
+        release=found.text_or_none("release", 12, RELEASE),
+        before=found.text_or_none("before", 12, RELEASE),
+        revision=found.text_or_none("revision", 64, _REVISION),
+        is_dirty=found.flag("is_dirty"),
+        was_stable=found.flag("was_stable"),
+        steps=tuple(map(_step, found.rows("steps", MAX_STEPS))),
     )
-
-
-def is_release(text: str) -> bool:
-    """Whether a release can be called so."""
-    return _RELEASE.fullmatch(text) is not None
-
-
-_RECORD_KEYS: Final = frozenset(DeployRecord.__slots__)
-_STEP_KEYS: Final = frozenset(DeployStep.__slots__)
-
-_T = TypeVar("_T")
-_E = TypeVar("_E", bound=StrEnum)
-
-
-def _members(value: object, keys: Collection[str]) -> Mapping[str, object]:
-    """An object with these keys and no others."""
-    if not isinstance(value, dict) or value.keys() != keys:
-        raise ValueError(f"an object with {', '.join(sorted(keys))} is expected")
-    return value
-
-
-def _steps(value: object) -> tuple[DeployStep, ...]:
-    if not isinstance(value, list) or len(value) > MAX_STEPS:
-        raise ValueError(f"a list of at most {MAX_STEPS} steps is expected")
-    return tuple(map(_step, value))
 
 
 def _step(value: object) -> DeployStep:
-    found = _members(value, _STEP_KEYS)
+    found = exactly(value, "a step", _STEP_KEYS)
+    what = found.text("what", _LONGEST_WORD)
+    if what not in STEPS:
+        raise ValueError(f"what: {what!a} is none")
     return DeployStep(
-        at_us=_number(found["at_us"]),
-        what=_matching(found["what"], STEPS.__contains__),
-        text=_text(found["text"]),
-        instance=_or_none(_instance, found["instance"]),
+        at_us=found.number("at_us", most=_LAST_NUMBER),
+        what=what,
+        text=found.any_text("text", MAX_TEXT),
+        instance=found.number_or_none("instance", 1, _LAST_INSTANCE),
     )
 
 
-def _number(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= _LAST_NUMBER:
-        raise ValueError("a number is expected, which is not negative")
-    return value
-
-
-def _instance(value: object) -> int:
-    number = _number(value)
-    if not 1 <= number <= _LAST_INSTANCE:
-        raise ValueError(f"no instance has the number {number}")
-    return number
-
-
-def _text(value: object, most: int = MAX_TEXT) -> str:
-    if not isinstance(value, str) or len(value) > most:
-        raise ValueError(f"a text of at most {most} characters is expected")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false is expected")
-    return value
-
-
-def _matching(value: object, is_one: Callable[[str], bool]) -> str:
-    text = _text(value)
-    if not is_one(text):
-        raise ValueError(f"{ascii(text)[:60]} is not expected here")
-    return text
-
-
-def _release(value: object) -> str:
-    return _matching(value, is_release)
-
-
-def _revision(value: object) -> str:
-    return _matching(value, lambda text: _REVISION.fullmatch(text) is not None)
-
-
-def _is_worker(text: str) -> bool:
-    return _WORKER.fullmatch(text) is not None
-
-
-def _member_of(kinds: type[_E], value: object) -> _E:
-    return kinds(_text(value))
-
-
-def _or_none(parse: Callable[[object], _T], value: object) -> _T | None:
-    return None if value is None else parse(value)
+_RECORD_KEYS: Final = tuple(DeployRecord.__slots__)
+_STEP_KEYS: Final = tuple(DeployStep.__slots__)

@@ -24,9 +24,6 @@ from tqunits.lifecycle.strict_json import StrictObject, exactly, strict_object, 
 from tqunits.light_dataclass import dataclass
 from tqunits.printable import printable
 
-NEW: Final = "new"
-"""In the `runs` of an order: the release that this order's build makes."""
-
 FOLDER: Final = "folder"
 """In the `runs` of an order: none, so the instance runs from the worker's own folder."""
 
@@ -41,7 +38,7 @@ MAX_ACTOR: Final = 300
 (LOGIN_NAME_MAX)."""
 
 MAX_MESSAGE: Final = 1000
-"""Characters of `--message`."""
+"""Characters of the message that somebody gives a deploy (`--message`): a short paragraph."""
 
 MAX_TOOLS: Final = 32
 """Programs of a toolchain: a preset names two or three."""
@@ -55,8 +52,10 @@ MAX_WHY: Final = 4096
 _MAX_PATH: Final = 4096  # PATH_MAX
 _MAX_DIGEST: Final = 128  # SHA-512 in hex
 
-_RELEASE: Final = late_pattern(r"[0-9a-f]{12}")
-_RELEASE_OR_NEW: Final = late_pattern(rf"[0-9a-f]{{12}}|{NEW}|{FOLDER}")
+RELEASE: Final = late_pattern(r"[0-9a-f]{12}")
+"""The ID of a release."""
+
+_RELEASE_OR_FOLDER: Final = late_pattern(rf"[0-9a-f]{{12}}|{FOLDER}")
 _WORKER: Final = late_pattern(r"[a-z][a-z0-9_-]{0,23}")
 _HEX: Final = late_pattern(r"[0-9a-f]+")
 _REVISION: Final = late_pattern(r"[0-9a-f]{40}|[0-9a-f]{64}")  # SHA-1, SHA-256
@@ -104,7 +103,7 @@ class HarvestOrder:
 
     number: int  # the result has the same
     build: BuildRequest | None
-    runs: Mapping[int, str]  # instance -> the release that it runs at its next start, or NEW, or FOLDER
+    runs: Mapping[int, str]  # instance -> the release that it runs at its next start, or FOLDER
     stable: str | None  # the release that is the last wholly healthy one from now on
 
 
@@ -124,7 +123,7 @@ class HarvestResult:
 
 def is_release_id(text: str) -> bool:
     """Whether it can be the ID of a release."""
-    return _RELEASE.fullmatch(text) is not None
+    return RELEASE.fullmatch(text) is not None
 
 
 def parse_manifest(document: str | bytes) -> Manifest:
@@ -132,7 +131,7 @@ def parse_manifest(document: str | bytes) -> Manifest:
     found = strict_object(document, MAX_DOCUMENT, _keys(Manifest))
     return Manifest(
         worker=found.text("worker", 24, _WORKER),
-        release=found.text("release", 12, _RELEASE),
+        release=found.text("release", 12, RELEASE),
         sources_digest=found.text("sources_digest", _MAX_DIGEST, _HEX),
         recipe_digest=found.text("recipe_digest", _MAX_DIGEST, _HEX),
         toolchain=tuple(_tool(row) for row in found.rows("toolchain", MAX_TOOLS)),
@@ -155,15 +154,12 @@ def manifest_text(manifest: Manifest) -> str:
 def parse_order(document: str | bytes) -> HarvestOrder:
     """Read an order. Raises ValueError."""
     found = strict_object(document, MAX_DOCUMENT, _keys(HarvestOrder))
-    order = HarvestOrder(
+    return HarvestOrder(
         number=found.number("number"),
         build=_build(found),
         runs=_runs(found.table("runs", MAX_INSTANCE)),
-        stable=found.text_or_none("stable", 12, _RELEASE),
+        stable=found.text_or_none("stable", 12, RELEASE),
     )
-    if order.build is None and NEW in order.runs.values():
-        raise ValueError(f"runs: {NEW} without a build")
-    return order
 
 
 def order_text(order: HarvestOrder) -> str:
@@ -178,7 +174,7 @@ def parse_result(document: str | bytes) -> HarvestResult:
     found = strict_object(document, MAX_DOCUMENT, _keys(HarvestResult))
     return HarvestResult(
         number=found.number("number"),
-        release=found.text_or_none("release", 12, _RELEASE),
+        release=found.text_or_none("release", 12, RELEASE),
         is_new=found.flag("is_new"),
         revision=found.text_or_none("revision", 64, _REVISION),
         is_dirty=found.flag("is_dirty"),
@@ -211,7 +207,7 @@ def _build(order: StrictObject) -> BuildRequest | None:
 
 
 def _runs(table: Mapping[str, object]) -> Mapping[int, str]:
-    runs = {_instance(key): text(value, "runs", 12, _RELEASE_OR_NEW) for key, value in table.items()}
+    runs = {_instance(key): text(value, "runs", 12, _RELEASE_OR_FOLDER) for key, value in table.items()}
     if max(runs, default=1) > MAX_INSTANCE:
         raise ValueError(f"runs: an instance has a number from 1 to {MAX_INSTANCE}")
     return runs

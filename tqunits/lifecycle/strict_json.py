@@ -36,6 +36,14 @@ class StrictObject:
         """The same, or null."""
         return None if self.members[key] is None else self.text(key, most, pattern)
 
+    def any_text(self, key: str, most: int) -> str:
+        """A text of at most `most` characters, a stranger's: whoever prints it makes it
+        printable."""
+        found = self.members[key]
+        if not isinstance(found, str) or len(found) > most:
+            raise ValueError(f"{key}: not a text of at most {most} characters")
+        return found
+
     def lines(self, key: str, most: int) -> str:
         """A text of printable lines."""
         found = self.members[key]
@@ -49,6 +57,10 @@ class StrictObject:
         if type(found) is not int or not least <= found <= most:  # true is an int too
             raise ValueError(f"{key}: not a whole number from {least} to {most}")
         return found
+
+    def number_or_none(self, key: str, least: int = 0, most: int = MAX_INTEGER) -> int | None:
+        """The same, or null."""
+        return None if self.members[key] is None else self.number(key, least, most)
 
     def flag(self, key: str) -> bool:
         """True or false."""

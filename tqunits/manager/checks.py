@@ -151,7 +151,7 @@ class HealthChecks:
         """Check the instance while it serves."""
         rules = record.place.health if record.seen.event is Event.READY else None
         before = self._watched.get(whose)
-        wanted = rules is not None and health_check.is_asked(rules) and bool(record.place.address)
+        wanted = rules is not None and record.place.is_checked
         if before is not None and wanted and (before.invocation, before.rules) == (record.seen.invocation, rules):
             return
         if before is not None:

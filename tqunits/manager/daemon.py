@@ -25,6 +25,7 @@ from tqunits.manager.checks import HealthChecks
 from tqunits.manager.deploy_desk import Deploys
 from tqunits.manager.deploy_files import DeployFiles
 from tqunits.manager.deploy_log import DeployLog
+from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import Harvests
 from tqunits.manager.idle_watch import IdleWatch
 from tqunits.manager.metrics_endpoint import MetricsEndpoint
@@ -33,7 +34,6 @@ from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.record import Change, InstanceRecord, summary
 from tqunits.manager.registry import Registry
-from tqunits.manager.roll import Hands
 from tqunits.manager.router_status import Routers
 from tqunits.manager.scraping import Scraping
 from tqunits.model import Instance

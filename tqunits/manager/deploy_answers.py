@@ -47,16 +47,16 @@ class DeployAnswers:
                 return deploy_protocol.deploys_body(found)
             case ProgressQuestion(after=after, wait_us=wait_us, numbers=numbers):
                 log = self._deploys.log
-                caller.require(_workers(log, numbers))
+                _require_his(log, numbers, caller)
                 changed = await log.wait(after, numbers, wait_us / 1e6)
                 return deploy_protocol.progress_body(changed, log.last_event, self._since_us)
 
 
-def _workers(log: DeployLog, numbers: Collection[int]) -> Collection[str]:
-    """Whose deploys have these numbers. Raises Problem for a number that none has: its change would
-    be waited for without end."""
-    found = {each.number: each.worker for _, each in log.changed_since(0, numbers)}
-    unknown = sorted(set(numbers) - found.keys())
+def _require_his(log: DeployLog, numbers: Collection[int], caller: Caller) -> None:
+    """Raises Problem for a number that no deploy of his workers has: its change would be waited for
+    without end. Whether one of another's worker has it makes no difference: he could count through
+    all workers of the host."""
+    found = {each.number for _, each in log.changed_since(0, numbers) if caller.operates(each.worker)}
+    unknown = sorted(set(numbers) - found)
     if unknown:
         raise Problem(404, f"no deploy is kept with the number {', '.join(map(str, unknown[:10]))}")
-    return frozenset(found.values())

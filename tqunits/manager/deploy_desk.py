@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from tqunits.control.deploy_protocol import DeployOrder
 from tqunits.control.protocol import Problem
 from tqunits.errors import TqunitsError
 from tqunits.host import release_links, release_manifests
-from tqunits.host.running_release import running_release
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
 from tqunits.lifecycle.release import FOLDER, BuildRequest, is_release_id
-from tqunits.lifecycle.state import State
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.deploy_log import DeployLog
+from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
-from tqunits.manager.roll import Hands, Roll
+from tqunits.manager.roll import Roll
 
-_RESTS = frozenset({State.STOPPED, State.FAILED})
+_FAULT_HINT: Final = "'journalctl -u tq-manager' has where; what an instance runs, 'tqunits ls' shows"
 
 
 class Deploys:
@@ -60,18 +60,23 @@ class Deploys:
         return accepted
 
     async def prune(self, workers: Collection[str]) -> Mapping[str, Sequence[str]]:
-        """Remove releases that are too many and not in use. Raises Problem."""
+        """Remove releases that are too many and not in use. Raises Problem; at once for a worker
+        that is being deployed, whose stable release is about to be another one."""
+        for record in self.log.unfinished():
+            if record.worker in workers:
+                text = f"{record.worker} is being deployed, and old releases go with that: see 'tqunits history'"
+                raise Problem(409, text)
         return {worker: await self._prune(worker) for worker in workers}
 
     async def _prune(self, worker: str) -> Sequence[str]:
         layout = self._hands.layout
         stable = release_links.stable_of(layout, worker)
-        if stable is None:
-            return ()
+        if stable is None or any(each.worker == worker for each in self.log.unfinished()):
+            return ()  # one that was accepted meanwhile prunes itself
         before = {each.release for each in release_manifests.all_of(layout, worker)}
         try:
             await self._hands.harvests.point(worker, {}, stable)
-        except DeployFailed as error:
+        except TqunitsError as error:
             raise Problem(503, f"{worker}: {error}") from None
         return sorted(before - {each.release for each in release_manifests.all_of(layout, worker)})
 
@@ -79,29 +84,35 @@ class Deploys:
         waiting = [each for each in self.log.unfinished() if each.worker == worker]
         record = self.log.open(worker, order, actor, release=release)
         for each in waiting:
-            if each.outcome is DeployOutcome.WAITING:
+            is_covered = order.kind is not DeployKind.BUILD or each.kind is DeployKind.BUILD  # a build runs nothing
+            if is_covered and each.outcome is DeployOutcome.WAITING:
                 self.log.end(
                     worker, each.number, DeployOutcome.SUPERSEDED, f"number {record.number} came before its turn"
                 )
         return record
 
     def _release_of(self, worker: str, order: DeployOrder) -> str | None:
-        """The release that an order means; None: the one that is to be made. Raises Problem."""
+        """The release that an order names; None: it is made, or chosen, when it is its turn.
+        Raises Problem."""
         if not self._hands.replicas(worker):
             raise Problem(404, f"not installed: {worker}")
         if order.kind is not DeployKind.ROLLBACK:
             return None
-        here = {each.release for each in release_manifests.all_of(self._hands.layout, worker)}
-        present = release_links.runs_of(self._hands.layout, worker).get(1)
         if order.release is not None:
-            if order.release not in here:
+            if order.release not in {each.release for each in release_manifests.all_of(self._hands.layout, worker)}:
                 raise Problem(409, f"{worker} has no release {order.release}: 'tqunits history {worker}' lists them")
             return order.release
-        done = (each for each in self.log.of(worker, 1000) if each.was_stable and each.kind is not DeployKind.BUILD)
-        found = next((each.release for each in done if each.release in here and each.release != present), None)
-        if found is None:
+        is_last = not any(each.worker == worker for each in self.log.unfinished())
+        if is_last and self._earlier(worker) is None:
             raise Problem(409, f"{worker} has no release before the present one that was stable")
-        return found
+        return None
+
+    def _earlier(self, worker: str) -> str | None:
+        """The last release that was stable before the present one, and is still there."""
+        here = {each.release for each in release_manifests.all_of(self._hands.layout, worker)}
+        present = release_links.runs_of(self._hands.layout, worker).get(1)
+        done = (each for each in self.log.of(worker, 1000) if each.was_stable and each.kind is not DeployKind.BUILD)
+        return next((each.release for each in done if each.release in here and each.release != present), None)
 
     def _run_soon(self, worker: str) -> None:
         task = self._tasks.get(worker)
@@ -117,67 +128,96 @@ class Deploys:
         worker, number = record.worker, record.number
         try:
             outcome, is_stable = await self._perform(record)
-        except DeployFailed as error:
-            self.log.end(worker, number, DeployOutcome.FAILED, error.message, error.hint or "")
         except TqunitsError as error:
-            self.log.end(worker, number, DeployOutcome.FAILED, str(error), error.hint or "")
+            self.log.end(worker, number, DeployOutcome.FAILED, error.message, error.hint or "")
+        except Exception as error:  # else it would run for ever, and no other deploy of the worker after it
+            self._report(error)
+            self.log.end(worker, number, DeployOutcome.FAILED, f"tqunits has a fault: {error!r}", _FAULT_HINT)
         else:
             self.log.end(worker, number, outcome, is_stable=is_stable)
         ended = self.log.get(worker, number)
         self._journal.say(_told(ended))
 
+    def _report(self, error: Exception) -> None:
+        """Have asyncio write where it was raised: to stderr, which is the journal."""
+        told = {"message": "a deploy has met a fault of tqunits", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(told)
+
     async def _perform(self, record: DeployRecord) -> tuple[DeployOutcome, bool]:
         """How it ends, and whether its release has shown that it is healthy. Raises
         TqunitsError."""
         worker, number, was_begun = record.worker, record.number, record.begun_us is not None
+        self._require_installed(worker)
         before = dict.fromkeys(self._runs(worker), record.before or FOLDER) if was_begun else self._runs(worker)
         first = next(iter(before.values()), FOLDER)
         begun = self.log.begin(worker, number, first if is_release_id(first) else None)
-        if begun.release is None:
-            begun = await self._make(begun)
-        release = begun.release
+        is_new = begun.release is None and await self._found(begun)
+        self._require_installed(worker)
+        release = self.log.get(worker, number).release
         if release is None:  # a result without a release answers no build
             raise DeployFailed("no release was made")
         if record.kind is DeployKind.BUILD:
-            return DeployOutcome.DONE, False
-        is_there = self._all_run(worker, release)
-        if is_there and not was_begun:
-            return DeployOutcome.UNCHANGED, False
-        async with self._rolls:
-            say = _Steps(self.log, worker, number)
-            is_stable = await Roll(self._hands, worker, say, before).to(release, is_there=is_there)
-        return DeployOutcome.DONE, is_stable
+            return (DeployOutcome.DONE if is_new or was_begun else DeployOutcome.UNCHANGED), False
+        return await self._run(record, release, before)
 
-    async def _make(self, record: DeployRecord) -> DeployRecord:
-        """Have its release made. Raises DeployFailed."""
+    async def _found(self, record: DeployRecord) -> bool:
+        """Have its release made, or choose it, and write it down; whether it is new. Raises
+        TqunitsError."""
+        if record.kind is not DeployKind.ROLLBACK:
+            return await self._make(record)
+        earlier = self._earlier(record.worker)
+        if earlier is None:
+            raise DeployFailed("no release before the present one was stable")
+        self.log.made(record.worker, record.number, earlier, None, is_dirty=False)
+        return False
+
+    async def _run(self, record: DeployRecord, release: str, before: Mapping[int, str]) -> tuple[DeployOutcome, bool]:
+        """Have the worker run a release that is there. Raises TqunitsError."""
+        worker, is_unchanged = record.worker, self._is_unchanged(record, release)
+        if is_unchanged and not self._hands.running(worker):
+            self.log.step(worker, record.number, "note", "does not run; its next start runs this release")
+            return DeployOutcome.UNCHANGED, False
+        if is_unchanged and release_links.stable_of(self._hands.layout, worker) == release:
+            return DeployOutcome.UNCHANGED, True
+        async with self._rolls:
+            roll = Roll(self._hands, worker, _Steps(self.log, worker, record.number), before)
+            if record.needs_command and set(before.values()) != {release}:
+                await roll.prepare(release)
+            is_stable = await roll.to(release)
+        return (DeployOutcome.UNCHANGED if is_unchanged else DeployOutcome.DONE), is_stable
+
+    def _is_unchanged(self, record: DeployRecord, release: str) -> bool:
+        """Whether all instances that run had this release before, and those that do not will."""
+        is_next = all(run == release for run in self._runs(record.worker).values())
+        return record.begun_us is None and is_next and not self._hands.lacking(record.worker, release)
+
+    async def _make(self, record: DeployRecord) -> bool:
+        """Have its release made, and written down; whether there was none such. Raises
+        DeployFailed."""
         worker, number = record.worker, record.number
         async with self._builds:
             self.log.step(worker, number, "build", "its sources are looked at, and built where they have changed")
-            made = await self._hands.harvests.make(worker, BuildRequest(record.actor, record.message), {})
+            made = await self._hands.harvests.make(worker, BuildRequest(record.actor, record.message))
         if made.release is None:
             raise DeployFailed("no release was made")
-        record = self.log.made(worker, number, made.release, made.revision, is_dirty=made.is_dirty)
+        self.log.made(worker, number, made.release, made.revision, is_dirty=made.is_dirty)
         what = "is made" if made.is_new else "is there already: its sources are the same"
         self.log.step(worker, number, "take", f"release {made.release} {what}")
         if made.left:
             names = ", ".join(made.left)
             self.log.step(worker, number, "note", f"not in the release, because not everybody may read it: {names}")
-        return record
+        return made.is_new
+
+    def _require_installed(self, worker: str) -> None:
+        """It may have been uninstalled meanwhile. Raises DeployFailed."""
+        if not self._hands.replicas(worker):
+            raise DeployFailed("it is not installed any more")
 
     def _runs(self, worker: str) -> Mapping[int, str]:
         """Instance -> what it runs at its next start as things are."""
         links = release_links.runs_of(self._hands.layout, worker)
         numbers = (each.place.whose.number for each in self._hands.replicas(worker))
         return {number: links.get(number, FOLDER) for number in numbers}
-
-    def _all_run(self, worker: str, release: str) -> bool:
-        """Whether there is nothing to do: all instances that run have this release, and those that
-        do not will."""
-        if any(run != release for run in self._runs(worker).values()):
-            return False
-        runtime = self._hands.layout.runtime
-        running = [each for each in self._hands.replicas(worker) if each.state not in _RESTS]
-        return all(running_release(each.place.whose, runtime) == release for each in running)
 
 
 class _Steps:

@@ -3,6 +3,7 @@ tq-harvest@NAME.service, and the result in a file of root's (host/harvesting.py)
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,11 +44,11 @@ class Harvests:
         self._bus = bus
         self._layout = layout
         self._last = 0
+        self._turns: dict[str, asyncio.Lock] = {}  # by worker: it has one file for an order
 
-    async def make(self, worker: str, asked: BuildRequest, runs: Mapping[int, str]) -> HarvestResult:
-        """Have a release made of the worker's sources as they are, and instances run it. Raises
-        DeployFailed."""
-        return await self._carry_out(worker, HarvestOrder(number=0, build=asked, runs=runs, stable=None))
+    async def make(self, worker: str, asked: BuildRequest) -> HarvestResult:
+        """Have a release made of the worker's sources as they are. Raises DeployFailed."""
+        return await self._carry_out(worker, HarvestOrder(number=0, build=asked, runs={}, stable=None))
 
     async def point(self, worker: str, runs: Mapping[int, str], stable: str | None = None) -> None:
         """Decide which release instances run at their next start, and which one is stable. Raises
@@ -55,6 +56,10 @@ class Harvests:
         await self._carry_out(worker, HarvestOrder(number=0, build=None, runs=runs, stable=stable))
 
     async def _carry_out(self, worker: str, order: HarvestOrder) -> HarvestResult:
+        async with self._turns.setdefault(worker, asyncio.Lock()):
+            return await self._ordered(worker, order)
+
+    async def _ordered(self, worker: str, order: HarvestOrder) -> HarvestResult:
         path = Path(self._layout.harvest_order(worker))
         self._last = max(self._last + 1, time.time_ns() // 1000)  # unique, after a restart of the manager too
         order = replace(order, number=self._last)
@@ -71,7 +76,7 @@ class Harvests:
         found = self._result(worker, order.number)
         if found is None:
             sentence = outcome.of_job(ended.result, ended.message)
-            raise DeployFailed(f"no release was made: {name.harvest(worker)} {sentence}", hint=_advice(worker))
+            raise DeployFailed(f"root was asked in vain: {name.harvest(worker)} {sentence}", hint=_advice(worker))
         if found.why:
             raise DeployFailed(found.why, hint=found.hint or None)
         return found

@@ -50,12 +50,6 @@ class CheckResult:
     wrong: str  # "" for a healthy answer
 
 
-def is_asked(rules: Health) -> bool:
-    """Whether instances with these rules are checked while they run. A health command runs in the
-    instance's sandbox only, so only at its start."""
-    return rules.type in {HealthType.HTTP, HealthType.TCP} and rules.interval > 0
-
-
 def asked(address: str, rules: Health) -> str:
     """What is asked, for people: 127.0.0.1:9000/health."""
     return f"{address}{rules.path}" if rules.type is HealthType.HTTP else f"a connection to {address}"

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from tqunits.health import Health
+from tqunits.health import Health, HealthType
 from tqunits.lifecycle.state import Event, State
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
@@ -29,6 +29,14 @@ class Place:
     health: Health | None = None  # the rules of its checks; None: its drop-in does not say
     operators: tuple[str, ...] = ()  # who may operate the worker: users, and groups as %group
     is_surge: bool = False  # none of its worker's replicas: it runs during a roll only
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether its health is checked while it runs. A health command runs in the instance's
+        sandbox only, so only at its start."""
+        rules = self.health
+        is_asked = rules is not None and rules.type in {HealthType.HTTP, HealthType.TCP} and rules.interval > 0
+        return is_asked and bool(self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

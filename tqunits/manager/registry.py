@@ -93,11 +93,14 @@ class Registry:
 
     def settle(self, unready: Mapping[Instance, int] = MappingProxyType({})) -> None:
         """What was seen up to now was there before the manager: it is no change. From now on
-        changes are told. `unready`: the instances that an earlier manager has found to fail, and
-        when (µs); those that have not started since are unhealthy until a check has passed."""
+        changes are told. `unready`: the instances that an earlier manager has taken out of the
+        traffic, and when (µs); those that have not started since are unhealthy until a check has
+        passed. One that is not checked can not have failed: a roll has taken it out."""
         for whose, since in unready.items():
             record = self._records.get(whose)
-            if record is not None and record.seen.event is Event.READY and (record.seen.started or 0) < since:
+            if record is None or not record.place.is_checked:
+                continue
+            if record.seen.event is Event.READY and (record.seen.started or 0) < since:
                 self._happen(record, Event.MISSED, "", since)
         self._is_settled = True
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from tqunits.control.protocol import Problem
+from tqunits.lifecycle.release import MAX_ACTOR
 from tqunits.light_dataclass import dataclass
+from tqunits.printable import printable
 from tqunits.system.members import Person
 
 NOBODY = "only root and operators of workers may ask for more than /version (grants.NAME.operators in tqunits.yaml)"
@@ -37,8 +39,9 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """As the history of deploys has him."""
-        return "root" if self.uid == 0 else self.actor
+        """As the history of deploys and the orders to root have him: bounded, and printable,
+        whatever the host's database of users calls him."""
+        return "root" if self.uid == 0 else printable(self.actor)[:MAX_ACTOR]
 
     def operates(self, worker: str) -> bool:
         """Whether he may ask about this worker."""

@@ -7,7 +7,8 @@ a surge runs the new release first: it shows that the release is healthy before 
 is touched, and takes requests meanwhile. Without it requests wait in the router while the only
 instance starts.
 
-Every step can be taken twice. A failure takes those that were replaced back to what they ran
+Before all of this the release.command of a deploy is run, which decides whether anything else is
+done. Every step can be taken twice. A failure takes those that were replaced back to what they ran
 before."""
 
 from __future__ import annotations
@@ -19,26 +20,21 @@ from typing import Final
 
 from tqunits.errors import NotPermitted, TqunitsError
 from tqunits.host import endings, pauses
-from tqunits.layout import Layout
 from tqunits.lifecycle.outcome import STOPS, JobResult
 from tqunits.lifecycle.release import FOLDER
 from tqunits.lifecycle.state import State
-from tqunits.light_dataclass import dataclass
-from tqunits.manager.harvests import DeployFailed, Harvests
-from tqunits.manager.readiness_file import ReadinessFile
-from tqunits.manager.record import InstanceRecord
-from tqunits.manager.registry import Registry
-from tqunits.manager.router_status import Routers
+from tqunits.manager.hands import AT_REST, Hands
+from tqunits.manager.harvests import DeployFailed
+from tqunits.manager.release_command import ReleaseCommand
 from tqunits.manager.usage import usage_of
 from tqunits.model import INFINITY, Instance
 from tqunits.system import memory
 from tqunits.system.async_jobs import AsyncJobs
-from tqunits.system.bus import Bus
 from tqunits.units import name
 
-ACKNOWLEDGED_S: Final = 2.0
-"""How long routers may take to say that they send nothing more: they do within milliseconds. One
-that hangs holds up no roll: the instance's own stop waits for its requests."""
+DRAINED_S: Final = 10.0
+"""How long a roll waits for the requests that an instance has. What takes longer is waited for by
+the instance's own stop, and a router that hangs holds up no roll."""
 
 _FIRST_LOOK_S: Final = 0.002
 _LONGEST_LOOK_S: Final = 0.05
@@ -46,33 +42,8 @@ _LONGEST_LOOK_S: Final = 0.05
 _PAUSE_US: Final = 5_000_000
 """For the end of a pause after a failed start, which takes no time."""
 
-_RESTS: Final = frozenset({State.STOPPED, State.FAILED})
-
 Say = Callable[[str, str, int | None], None]
 """Writes a step down: its kind (lifecycle/deploys.py), a sentence, the number of the instance."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hands:
-    """What a roll acts with."""
-
-    bus: Bus
-    layout: Layout
-    registry: Registry
-    readiness: ReadinessFile
-    routers: Routers
-    harvests: Harvests
-
-    def replicas(self, worker: str) -> tuple[InstanceRecord, ...]:
-        """The worker's instances, but its surge."""
-        return tuple(each for each in self._all(worker) if not each.place.is_surge)
-
-    def surge(self, worker: str) -> InstanceRecord | None:
-        """The instance that runs only while the others are replaced."""
-        return next((each for each in self._all(worker) if each.place.is_surge), None)
-
-    def _all(self, worker: str) -> Iterable[InstanceRecord]:
-        return (record for whose, record in self.registry.records.items() if whose.worker == worker)
 
 
 class Roll:
@@ -85,63 +56,72 @@ class Roll:
         self._say = say
         self._before = before
         self._touched: list[Instance] = []
+        self._others: set[Instance] = set()  # somebody else has stopped or started them meanwhile
+        self._has_surge = False
 
-    async def to(self, release: str, *, is_there: bool) -> bool:
+    async def prepare(self, release: str) -> None:
+        """Run the worker's `release.command`, if it has one. No instance is touched before it has
+        ended well. Raises DeployFailed."""
+        command = ReleaseCommand(self._hands.bus, self._hands.layout, self._hands.harvests, self._worker)
+        slot = command.slot
+        if slot is not None:
+            self._say("release_command", "its release.command is run", None)
+            await command.run(slot, release, self._before.get(slot, FOLDER))
+
+    async def to(self, release: str) -> bool:
         """Have all instances run this release, and remember it as stable: whether it is. It is not
-        for a worker that does not run. Raises DeployFailed; then they run what they ran before.
-        `is_there`: they all run it, and only that is to be remembered."""
-        is_stable = is_there or await self._replace_all(release)
-        runs = dict.fromkeys(self._numbers(), release)
+        for a worker that does not run. Raises TqunitsError; then they run what they ran before."""
+        try:
+            await self._replace_all(release)
+        except Exception as error:  # whatever it is: no instance may be left half way
+            stays = await self._back(release)
+            await self._end_surge()
+            if stays:
+                hint = error.hint if isinstance(error, TqunitsError) else None
+                raise DeployFailed(f"{error}; and the way back failed: {stays}", hint=hint) from error
+            raise
+        await self._end_surge()
+        is_stable = bool(self._hands.running(self._worker))
         if is_stable:
-            self._say("stable", f"release {release} is stable: all instances run it", None)
+            self._say("stable", f"release {release} is stable: all instances that run have it", None)
         else:
             self._say("note", "does not run; its next start runs this release", None)
+        runs = dict.fromkeys(self._numbers(), release)
         await self._hands.harvests.point(self._worker, runs, stable=release if is_stable else None)
         return is_stable
 
-    async def _replace_all(self, release: str) -> bool:
-        """Whether any instance runs, and so has shown that the release is healthy."""
-        running = [each.place.whose for each in self._hands.replicas(self._worker) if each.state not in _RESTS]
-        if not running:
-            return False
-        surge = await self._surged(release)
-        try:
-            await self._replace(running, release, is_proven=surge is not None)
-        except DeployFailed:
-            await self._back()
-            await self._end(surge)
-            raise
-        await self._end(surge)
-        return True
-
-    async def _replace(self, running: list[Instance], release: str, *, is_proven: bool) -> None:
+    async def _replace_all(self, release: str) -> None:
+        """Replace those that run something else, one after the other, each once. Meanwhile an
+        install may add some, and somebody may stop some."""
+        is_proven = self._next(release) is not None and await self._surged(release)
         if is_proven:
             await self._point(release, self._numbers())
-        for whose in running:
+        while (whose := self._next(release)) is not None:
             self._touched.append(whose)
-            if not is_proven:
+            if not is_proven or whose.number not in self._before:
                 await self._point(release, (whose.number,))
             await self._renew(whose)
 
-    async def _surged(self, release: str) -> Instance | None:
-        """Start the surge with this release; None where there is none, or no memory for it. Raises
+    def _next(self, release: str) -> Instance | None:
+        lacking = self._hands.lacking(self._worker, release)
+        return next((whose for whose in lacking if whose not in self._touched), None)
+
+    async def _surged(self, release: str) -> bool:
+        """Start the surge with this release; whether there is one, and memory for it. Raises
         DeployFailed."""
         surge = self._hands.surge(self._worker)
         if surge is None:
-            return None
+            return False
         whose = surge.place.whose
         lack = self._lacks_memory()
         if lack:
             self._say("note", f"{lack}, so requests wait while an instance is replaced", None)
-            return None
+            return False
         self._say("surge", "is started with the release, and takes requests once it is healthy", whose.number)
         await self._point(release, (whose.number,))
-        try:
-            await self._run("StartUnit", whose)
-        except DeployFailed:
-            await self._end(whose)
-            raise
-        return whose
+        self._has_surge = True
+        await self._run("StartUnit", whose)
+        return True
 
     def _lacks_memory(self) -> str:
         """Why no instance more can run now, as a clause; "" when one can."""
@@ -156,49 +136,74 @@ class Roll:
     async def _renew(self, whose: Instance) -> None:
         """Restart one instance, which gets no more requests before."""
         self._say("drain", "gets no more requests, and finishes those that it has", whose.number)
-        await self._take_out(whose)
-        self._say("restart", "is restarted", whose.number)
         try:
+            await self._take_out(whose)
+            self._say("restart", "is restarted", whose.number)
             await self._run("RestartUnit", whose)
         finally:
             self._hands.readiness.let_in([whose])
         self._say("healthy", "is healthy", whose.number)
 
     async def _take_out(self, whose: Instance) -> None:
-        """Tell the routers, and wait until all of them say that they send nothing more."""
+        """Tell the routers, and wait until all of them say that they send nothing more, and that
+        what they have sent is answered."""
         self._hands.readiness.take_out([whose])
-        until, pause = time.monotonic() + ACKNOWLEDGED_S, _FIRST_LOOK_S
-        while not await self._hands.routers.are_closed(whose) and time.monotonic() < until:
+        until, pause = time.monotonic() + DRAINED_S, _FIRST_LOOK_S
+        while not await self._hands.routers.are_done(whose) and time.monotonic() < until:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK_S)
 
-    async def _end(self, surge: Instance | None) -> None:
-        """Stop the surge, if there is one. What goes wrong is no reason to undo anything: it is
-        said."""
-        if surge is None:
+    async def _end_surge(self) -> None:
+        """Stop the surge, if one runs: an earlier manager may have left it. What goes wrong is no
+        reason to undo anything: it is said."""
+        surge = self._hands.surge(self._worker)
+        if surge is None or not (self._has_surge or surge.state not in AT_REST):
             return
-        self._say("drain", "is not needed any more: it finishes its requests and is stopped", surge.number)
+        whose = surge.place.whose
+        self._say("drain", "is not needed any more: it finishes its requests and is stopped", whose.number)
         try:
-            await self._take_out(surge)
-            await self._run("StopUnit", surge)
-        except DeployFailed as error:
-            self._say("note", f"is not stopped: {error.message}", surge.number)
+            await self._take_out(whose)
+            await self._run("StopUnit", whose)
+        except Exception as error:
+            self._say("note", f"is not stopped: {error}", whose.number)
         finally:
-            self._hands.readiness.let_in([surge])
+            self._hands.readiness.let_in([whose])
 
-    async def _back(self) -> None:
-        """Have all instances run what they ran before. What goes wrong is said."""
+    def to_take_back(self, release: str) -> tuple[Instance, ...]:
+        """The instances that this roll to a release has touched, or one of an earlier manager, the
+        last ones first; none that somebody else has stopped meanwhile."""
+        lacking = self._hands.lacking(self._worker, release)
+        replaced = (each.place.whose for each in self._hands.running(self._worker))
+        earlier = [w for w in replaced if w not in lacking and self._before.get(w.number) != release]
+        return tuple(filter(self._is_ours, dict.fromkeys((*reversed(self._touched), *reversed(earlier)))))
+
+    async def _back(self, release: str) -> str:
+        """Have all instances run what they ran before. What goes wrong with one is said, and keeps
+        no other from its way back. Why an instance does not run what it ran; "" where all do."""
         by_release: dict[str, list[int]] = {}
+        usual = next(iter(self._before.values()), FOLDER)  # of one that an install has added
         for number in self._numbers():
-            by_release.setdefault(self._before.get(number, FOLDER), []).append(number)
+            by_release.setdefault(self._before.get(number, usual), []).append(number)
         try:
-            for release, numbers in by_release.items():
-                await self._point(release, numbers)
-            for whose in reversed(self._touched):
-                self._say("back", "runs again what it ran before", whose.number)
+            for run, numbers in by_release.items():
+                await self._point(run, numbers)
+        except Exception as error:
+            self._say("note", f"the way back failed: {error}", None)
+            return str(error)
+        stays = ""
+        for whose in self.to_take_back(release):
+            self._say("back", "runs again what it ran before", whose.number)
+            try:
                 await self._renew(whose)
-        except DeployFailed as error:
-            self._say("note", f"the way back failed: {error.message}", None)
+            except Exception as error:
+                self._say("note", f"the way back failed: {error}", whose.number)
+                stays = stays or str(error)
+        return stays
+
+    def _is_ours(self, whose: Instance) -> bool:
+        """Whether nobody else has stopped it meanwhile: then it stays as it is."""
+        record = self._hands.registry.records.get(whose)
+        return record is not None and record.state is not State.STOPPED and whose not in self._others
 
     async def _point(self, release: str, numbers: Iterable[int]) -> None:
         await self._hands.harvests.point(self._worker, dict.fromkeys(numbers, release))
@@ -218,6 +223,8 @@ class Roll:
             raise DeployFailed("polkit lets the manager start and stop nothing", hint="'tqunits doctor'") from None
         except TqunitsError as error:
             raise DeployFailed(str(error)) from None
+        if ended.result == "canceled":
+            self._others.add(whose)
         if ended.result not in (STOPS if method == "StopUnit" else {"done"}):
             raise await self._failure(whose, ended)
 

@@ -52,11 +52,12 @@ class Routers:
                 together[whose] = Work(before.answers + work.answers, before.in_flight + work.in_flight)
         return together if known else None
 
-    async def are_closed(self, whose: Instance) -> bool:
-        """Whether every process says that it sends nothing to an instance any more. A process that
-        does not answer sends nothing; one that does not know the instance neither."""
+    async def are_done(self, whose: Instance) -> bool:
+        """Whether every process says that it sends nothing to an instance any more, and waits for
+        no answer of it. A process that does not answer sends nothing; one that does not know the
+        instance neither."""
         answers = await asyncio.gather(*(self._status(unit) for unit in self._running()))
-        return not any(protocol.sends(answer, whose) for answer in answers if answer is not None)
+        return not any(protocol.uses(answer, whose) for answer in answers if answer is not None)
 
     async def expositions(self, take: Take) -> Mapping[str, bool]:
         """Hand the text of each process that runs to `take`, as it comes. Gives whether it was

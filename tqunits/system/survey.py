@@ -161,3 +161,15 @@ def read_for_root(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise TqunitsError(f"{path}: longer than {most} bytes")
     return content
+
+
+def remove_file_for_root(path: Path) -> None:
+    """Remove a file, or a link itself, from a folder of somebody else's, who may have put a link in
+    the place of any folder on the way; only links of root's are followed. Raises TqunitsError."""
+    try:
+        with opened_for_root(path.parent) as folder:
+            os.unlink(path.name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise TqunitsError(f"{path} could not be removed: {error.strerror}") from None

@@ -27,8 +27,16 @@ def in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
 def launched(worker: Worker, whose: Instance, program: tuple[str, ...], target: Host) -> tuple[str, ...]:
     """The argv of ExecStart=: the program itself, unless variables, its path or `max_restarts` need
     a launcher."""
+    return _launched(worker, program, target, _given_up(whose, target) if worker.restart.max_restarts else [])
+
+
+def run_once(worker: Worker, program: tuple[str, ...], target: Host) -> tuple[str, ...]:
+    """The same for a program that runs beside the worker, however often that has failed."""
+    return _launched(worker, program, target, [])
+
+
+def _launched(worker: Worker, program: tuple[str, ...], target: Host, unless: list[str]) -> tuple[str, ...]:
     files = [f"{source.id}={source.path}" for source in credentials.sources(worker) if source.has_variables]
-    unless = _given_up(whose, target) if worker.restart.max_restarts else []
     if not files and not unless and quote.is_executable(program[0]):
         return program
     keep = environment.runtime_variables(worker)

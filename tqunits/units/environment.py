@@ -153,6 +153,11 @@ def fill_in_health(worker: Worker, values: Mapping[str, str]) -> tuple[str, ...]
     return _filled(worker, worker.health.command, values, "health.command")
 
 
+def fill_in_release(worker: Worker, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The same for its `release.command`."""
+    return _filled(worker, worker.release_command, values, "release.command")
+
+
 def _filled(worker: Worker, argv: tuple[str, ...], values: Mapping[str, str], setting: str) -> tuple[str, ...]:
     try:
         return placeholders.command_filled(argv, values)

@@ -38,6 +38,8 @@ APPLY_UNITS = (APPLY, APPLY_TEMPLATE)
 """The units by which the manager has root apply the configuration: of all workers, and of one."""
 HARVEST_TEMPLATE = "tq-harvest@.service"
 """The unit by which the manager has root make a worker's release, and point instances to one."""
+RELEASE_TEMPLATE = "tq-release@.service"
+"""The unit by which the manager has a worker's `release.command` run."""
 IN_GROUPS = (PROXY_TEMPLATE, MANAGER)
 """The units of those who reach the sockets of workers (listen: unix, fd): they are in the workers'
 groups."""
@@ -159,10 +161,15 @@ def fetch(worker: str) -> str:
     return f"tq-build@{worker}.fetch.service"
 
 
+def release(worker: str) -> str:
+    """The unit that runs a worker's `release.command`."""
+    return f"tq-release@{worker}.service"
+
+
 def journals_of(whose: Instance) -> tuple[str, ...]:
-    """The units whose journal tells about an instance: its own, its pauses after failed starts, and
-    what builds it, where the reason is when it has no program."""
-    return service(whose), backoff(whose), build(whose.worker), fetch(whose.worker)
+    """The units whose journal tells about an instance: its own, its pauses after failed starts,
+    what builds it, where the reason is when it has no program, and what prepares its releases."""
+    return service(whose), backoff(whose), build(whose.worker), fetch(whose.worker), release(whose.worker)
 
 
 def is_build(unit: str) -> bool:
@@ -173,6 +180,14 @@ def is_build(unit: str) -> bool:
 def built_by(unit: str) -> str | None:
     """The worker of a build or a fetch; None for every other unit."""
     return _behind_at(unit).partition(".")[0] if is_build(unit) else None
+
+
+def prepared_by(unit: str) -> str | None:
+    """The worker whose releases a unit prepares: by a build, a fetch or a `release.command`; None
+    for every other unit."""
+    if template_of(unit) == RELEASE_TEMPLATE:
+        return _behind_at(unit) or None
+    return built_by(unit)
 
 
 def proxy(number: int) -> str:

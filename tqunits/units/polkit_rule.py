@@ -32,9 +32,19 @@ APPLY_VERBS: Final = ("start",)
 """What the manager asks of tq-apply.service, tq-apply@NAME.service and tq-harvest@NAME.service: a
 run that has begun goes on to its end."""
 
+RELEASE_VERBS: Final = ("start", "reset-failed")
+"""What the manager asks of tq-release@NAME.service. It runs what the worker's author wrote, as the
+worker, and has to bear being run again."""
+
 OPERATOR_VERBS: Final = ("start", "stop", "restart")
 
-FRAGMENTS: Final = (name.WORKER_TEMPLATE, name.BUILD_TEMPLATE, *name.APPLY_UNITS, name.HARVEST_TEMPLATE)
+FRAGMENTS: Final = (
+    name.WORKER_TEMPLATE,
+    name.BUILD_TEMPLATE,
+    *name.APPLY_UNITS,
+    name.HARVEST_TEMPLATE,
+    name.RELEASE_TEMPLATE,
+)
 """The unit files of the names that the rule allows."""
 
 _OPERATORS: Final = late_pattern(r"^var operators = (\{.*\});$", re.MULTILINE)
@@ -60,6 +70,8 @@ def values(operators: Operators) -> Mapping[str, object]:
         "build": f"^tq-build@{name.WORKER_PATTERN}(\\.fetch)?\\.service$",
         "apply": f"^(tq-apply(@{name.WORKER_PATTERN})?|tq-harvest@{name.WORKER_PATTERN})\\.service$",
         "apply_verbs": json.dumps(APPLY_VERBS),
+        "release": f"^tq-release@{name.WORKER_PATTERN}\\.service$",
+        "release_verbs": json.dumps(RELEASE_VERBS),
         "operators": _dump(operators),
     }
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from tqunits.model import Host, Instance, Relaxation, Worker, WorkerType
-from tqunits.units import build_units, quote, sandbox
+from tqunits.units import build_units, quote, sandbox, unitfile
 from tqunits.units.sandbox import Directives
 
 
@@ -45,6 +45,20 @@ def obstacle(worker: Worker, target: Host) -> str:
     if not build_units.is_in_place(worker, target):
         return f"somebody else than root may rename a folder above {worker.folder}, or no unit can express this path"
     return ""
+
+
+def command_slot(worker: Worker) -> Instance:
+    """Whose link a worker's `release.command` runs with: the surge's, also where there is none. No
+    configured replica has it."""
+    return Instance(worker.name, worker.scaling.min_workers + 1)
+
+
+def mounted_slot(drop_in: str, worker: str, state: PurePosixPath) -> int | None:
+    """The number of the instance whose link a drop-in of ours mounts; None when it mounts none."""
+    above = f"-{folder(worker, state)}/runs/"
+    rows = (row.value for row in unitfile.parse(drop_in) if row.name == "BindReadOnlyPaths")
+    found = (value.removeprefix(above).partition(":")[0] for value in rows if value.startswith(above))
+    return next((int(number) for number in found if number.isascii() and number.isdecimal()), None)
 
 
 def directives(worker: Worker, whose: Instance, target: Host) -> Directives:

@@ -46,6 +46,7 @@ from tqunits.units import (
     polkit_rule,
     quote,
     release_mount,
+    release_unit,
     sandbox,
     unitfile,
 )
@@ -62,6 +63,7 @@ _JOURNALD = "journald@tq-access.conf"
 _SYSUSERS = "tqunits-workers.conf"
 _DROP_IN = f"{name.DROP_IN}.j2"
 _BUILD_DROP_IN = "tq-build.conf.j2"
+_RELEASE_DROP_IN = "tq-release.conf.j2"
 _BACKOFF_DROP_IN = "tq-backoff.conf.j2"
 _MANAGER = quote.account(MANAGER_USER)
 
@@ -145,6 +147,8 @@ def refusals(configuration: Configuration, target: Host, copies: credentials.Cop
             credentials.directives(worker, target.layout.state, tuple((copies or {}).get(worker.name, ())))
             for unit in build_units.units(worker):
                 build_units.values(worker, unit, target)
+            if release_unit.has_any(worker, target):
+                release_unit.values(worker, configuration.server.mode, target, {}, ())
         except TqunitsError as error:
             yield refusal(worker, error.message, error.hint)
 
@@ -187,7 +191,7 @@ class _Rendering:
             name.BACKOFF_TEMPLATE,
             name.FAILURE_TEMPLATE,
             *name.MANAGER_UNITS,
-            *(() if self._target.user_mode else (name.BUILD_TEMPLATE,)),
+            *(() if self._target.user_mode else (name.BUILD_TEMPLATE, name.RELEASE_TEMPLATE)),
             *watch,
         ):
             yield self._unit(unit, f"{unit}.j2", values)
@@ -211,12 +215,15 @@ class _Rendering:
             yield RenderedFile(path=self._target.layout.polkit / polkit_rule.FILE, content=text, mode=_MODE, unit=None)
 
     def worker(self, worker: Worker) -> Iterable[RenderedFile]:
-        """The files of one worker: those of each instance, and those of its builds."""
+        """The files of one worker: those of each instance, of its builds and of its release
+        command."""
         for whose in worker.slots:
             yield from self._instance(worker, whose)
         if not self._target.user_mode:  # with --user it is the user's own
             for unit in build_units.units(worker):
                 yield self._added(worker, unit, _BUILD_DROP_IN, build_units.values(worker, unit, self._target))
+        if release_unit.has_any(worker, self._target):
+            yield self._added(worker, name.release(worker.name), _RELEASE_DROP_IN, self._release_values(worker))
 
     def _instance(self, worker: Worker, whose: Instance) -> Iterable[RenderedFile]:
         socket = environment.socket_path(worker, whose, self._target.layout.runtime)
@@ -231,6 +238,10 @@ class _Rendering:
             yield self._unit(name.socket(whose), "tq-worker@.socket.j2", values)
         if not self._target.user_mode:  # a user's manager may not mount
             yield self._unit(name.mount(whose), "tq-worker.mount.j2", _mount_values(worker, whose, self._target))
+
+    def _release_values(self, worker: Worker) -> TemplateValues:
+        mode, home = self._configuration.server.mode, _home(worker, self._target)
+        return release_unit.values(worker, mode, self._target, home, tuple(self._copies.get(worker.name, ())))
 
     def _target_unit(self, values: TemplateValues) -> RenderedFile:
         """The target, and from which tqunits.yaml all of it is (host/unchanged.py): its change
@@ -313,6 +324,7 @@ def _shared_values(
         "user_mode": target.user_mode,
         "systemd": target.systemd,
         "build_timeout": quote.span(build_units.TIMEOUT),
+        "release_timeout": quote.span(release_unit.TIMEOUT),
         "namespace": name.ACCESS_LOG,
         "namespace_option": "" if target.user_mode else f" --journal-namespace {name.ACCESS_LOG}",
         "units": quote.path(str(layout.units)),

@@ -5,8 +5,9 @@ release that nobody changes any more, and restarts the instances one after the o
 request is lost. When one of them does not get healthy, those that have been restarted get the
 release before again. A deploy whose build fails changes nothing at all.
 
-Without NAME all installed workers are deployed. Where nothing has changed, nothing is done. If a
-worker has a deploy that has not begun, the newer one takes its place.
+Without NAME all installed workers are deployed. Where nothing has changed, nothing is done. A
+worker that does not run is not started: its next start is with the release. If a worker has a
+deploy that has not begun, the newer one takes its place.
 
 Each step is told as it is taken. Ctrl-C ends the telling, and not the deploy; --detach returns as
 soon as the manager has written down what is to be done. 'tqunits history' shows how it ended, and

@@ -18,7 +18,8 @@ applied to the running worker without a restart.
 A worker with a build is built when its sources have changed since the last build. Only content
 counts: not the times of files, and not what builds have made. A build that fails replaces nothing,
 and its worker stays as it is installed. With --now a running worker is restarted with the new
-build. The router's processes are restarted one after the other when tqunits.yaml has changed, and
+build. A worker that was deployed is not built here: 'tqunits deploy' takes what its folder has now.
+The router's processes are restarted one after the other when tqunits.yaml has changed, and
 after an upgrade of tqunits; without --now install says that they run the code of another release.
 An address of `listen` that stays is open all the time. A new address is tried first: if another
 program uses it, nothing is changed, and install names that program. A certificate that does not

@@ -38,7 +38,7 @@ from tqunits.units import name
 _ACCESS = name.ACCESS_LOG
 _ROUTER = "tq-proxy@*.service"
 _ROUTERS = (_ROUTER, "tq-proxy*.socket", name.CERTIFICATE_UNITS[1], name.REPAIR_UNITS[1])
-_EVERYTHING = ("tq-worker@*.service", "tq-backoff@*.service", "tq-build@*.service", *_ROUTERS)
+_EVERYTHING = ("tq-worker@*.service", "tq-backoff@*.service", "tq-build@*.service", "tq-release@*.service", *_ROUTERS)
 _BOOT = late_pattern(r"all|[-+]?\d+|[0-9a-f]{32}([-+]\d+)?")
 """What journalctl(1) takes for a boot."""
 _VALUED = ("lines", "since", "until", "priority", "grep", "output", "boot")

@@ -3,10 +3,10 @@
 The last ones stay, as many as `manager.keep_releases` in tqunits.yaml says, and so does every
 release that an instance runs, or is to run with its next start. The manager removes the others by
 itself after a deploy; this is for a disk that is full before. Without NAME it is about all
-installed workers.
+installed workers. Nothing is removed while one of them is being deployed.
 
-Exit status: 0, 1 when it failed or the manager does not answer, 2 with --user, 4 no such worker, 5
-not permitted.
+Exit status: 0, 1 when it failed, when one is being deployed, or when the manager does not answer,
+2 with --user, 4 no such worker, 5 not permitted.
 """
 
 from __future__ import annotations

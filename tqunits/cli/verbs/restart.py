@@ -9,7 +9,8 @@ one that waits for its next try has it now. With --all those that their worker.y
 (enabled: false) are left alone.
 
 What was built is started as it is: when its sources have changed since then, that is said ('tqunits
-install --now' builds it).
+install --now' builds it). A worker that was deployed starts with the release that it is to run:
+'tqunits deploy' takes what its folder has now.
 
 An operator of a worker (grants.NAME.operators) needs no root. The manager does it for him and
 writes down who has asked; without the manager polkit's rule lets him ask systemd himself.

@@ -18,7 +18,8 @@ from tqunits.cli import deploy_progress
 from tqunits.cli.context import Context
 from tqunits.control.deploy_protocol import DeployOrder
 from tqunits.errors import UsageError
-from tqunits.lifecycle.deploys import DeployKind, is_release
+from tqunits.lifecycle.deploys import DeployKind
+from tqunits.lifecycle.release import is_release_id
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     worker, *others = deploy_progress.whole_workers([arguments.name], context)
     if others:
         raise UsageError(f"{arguments.name} means {1 + len(others)} workers", hint="name one of them")
-    if arguments.release is not None and not is_release(arguments.release):
+    if arguments.release is not None and not is_release_id(arguments.release):
         hint = f"'tqunits history {worker}' lists the releases, each with its twelve digits"
         raise UsageError(f"no release can be called {arguments.release!r}", hint=hint)
     order = DeployOrder((worker,), DeployKind.ROLLBACK, arguments.release, arguments.message)

@@ -1,0 +1,215 @@
+"""What the manager makes of orders for deploys on a host whose systemd does not answer: each one
+ends, with the reason, and nothing is lost on the way. What a deploy does is tried on a booted
+systemd (tests/install/test_deploys.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from host.releases import ONE, THREE, TWO, taken, written
+
+from tqunits.control.deploy_protocol import DeployOrder
+from tqunits.control.protocol import Problem
+from tqunits.layout import SYSTEM_LAYOUT, Layout
+from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
+from tqunits.lifecycle.state import Event
+from tqunits.manager.announcements import Announcements
+from tqunits.manager.deploy_desk import Deploys
+from tqunits.manager.deploy_files import DeployFiles
+from tqunits.manager.deploy_log import DeployLog
+from tqunits.manager.hands import Hands
+from tqunits.manager.harvests import Harvests
+from tqunits.manager.readiness_file import ReadinessFile
+from tqunits.manager.record import Place, Seen
+from tqunits.manager.registry import Registry
+from tqunits.manager.router_status import Routers
+from tqunits.model import Instance
+from tqunits.system.bus import Bus
+from tqunits.units import name
+from tqunits.units.environment import serving_file
+
+pytestmark = pytest.mark.loops("uvloop")
+
+DEPLOY = DeployOrder(("api",), DeployKind.DEPLOY)
+BUILD = DeployOrder(("api",), DeployKind.BUILD)
+RELEASE = "0123456789ab"
+
+
+class Desk:
+    """A manager's deploys, of a worker api."""
+
+    def __init__(self, folder: Path) -> None:
+        self.layout: Layout = replace(SYSTEM_LAYOUT, state=PurePosixPath(folder), runtime=PurePosixPath(folder))
+        self.registry = Registry()
+        self.installed("api")
+        self.log = DeployLog(DeployFiles(self.layout), pytest.fail)
+        bus = Bus(user_mode=True)  # of a user who has no service manager here
+        self.hands = Hands(
+            bus=bus,
+            layout=self.layout,
+            registry=self.registry,
+            readiness=ReadinessFile(folder / "unready.json", self.registry, say=pytest.fail),
+            routers=Routers(self.layout, tuple),
+            harvests=Harvests(bus, self.layout),
+        )
+        self.deploys = Deploys(self.hands, self.log, Announcements(None), rolls=1)
+
+    def installed(self, *workers: str) -> None:
+        """These are installed, and no others."""
+        self.registry.place([_place(Instance(worker)) for worker in workers])
+
+    def serves(self, whose: Instance, release: str) -> None:
+        """It runs this release."""
+        serving = Path(serving_file(whose, self.layout.runtime))
+        serving.parent.mkdir(parents=True)
+        serving.write_text(f"{release}\n")
+        self.registry.see(whose, Seen(event=Event.READY, invocation="a" * 32, started=1), 1)
+
+    def releases(self) -> Path:
+        return Path(self.layout.state, "releases", "api")
+
+    def opened(self, kind: DeployKind, release: str | None = None) -> DeployRecord:
+        """An order that an earlier manager has written down."""
+        return self.log.open("api", DeployOrder(("api",), kind), "root", release=release)
+
+    async def ended(self, record: DeployRecord) -> DeployRecord:
+        """The record once it has ended. A deploy that never ends fails the test."""
+        async with asyncio.timeout(10):
+            while not (found := self.log.get(record.worker, record.number)).outcome.is_ended:
+                await self.log.wait(self.log.last_event, [record.number], 1)
+        return found
+
+
+def _place(whose: Instance) -> Place:
+    return Place(whose=whose, unit=name.service(whose), routes=(), hosts=(), address="", source="")
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # no bus is there
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/bus")
+    found = Desk(tmp_path)
+    yield found
+    found.deploys.close()
+
+
+async def test_a_fault_that_nobody_foresaw_ends_the_deploy_and_is_said(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.releases().mkdir(parents=True)
+    (desk.releases() / "runs").write_text("not a folder")
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    (record,) = desk.deploys.accept(DEPLOY, "root")
+    ended = await desk.ended(record)
+    assert ended.outcome is DeployOutcome.FAILED
+    assert "NotADirectoryError" in ended.why
+    assert [type(each) for each in reported] == [NotADirectoryError]
+    assert "deploy 1 of api by root: failed" in capsys.readouterr().err
+
+
+async def test_a_bus_that_is_away_ends_it_too(desk: Desk) -> None:
+    (record,) = desk.deploys.accept(DEPLOY, "root")
+    assert (await desk.ended(record)).outcome is DeployOutcome.FAILED
+
+
+async def test_a_worker_that_is_being_deployed_is_not_pruned(desk: Desk) -> None:
+    """A prune names the stable release, and forgets the surge: in the middle of a roll both are
+    wrong."""
+    (desk.releases()).mkdir(parents=True)
+    (desk.releases() / "stable").symlink_to(RELEASE)
+    record = desk.opened(DeployKind.DEPLOY)
+    with pytest.raises(Problem, match="api is being deployed") as refused:
+        await desk.deploys.prune(["api"])
+    assert refused.value.status == 409
+    desk.log.end("api", record.number, DeployOutcome.UNCHANGED)
+    with pytest.raises(Problem, match="can not be reached"):  # now it is tried
+        await desk.deploys.prune(["api"])
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+@pytest.mark.parametrize("kind", [DeployKind.DEPLOY, DeployKind.ROLLBACK, DeployKind.BUILD])
+async def test_a_deploy_of_a_worker_that_is_gone_ends(desk: Desk, kind: DeployKind, *, is_begun: bool) -> None:
+    record = desk.opened(kind, RELEASE if kind is DeployKind.ROLLBACK else None)
+    if is_begun:
+        desk.log.begin("api", record.number, None)
+    desk.installed()
+    desk.deploys.resume()
+    ended = await desk.ended(record)
+    assert (ended.outcome, ended.why) == (DeployOutcome.FAILED, "it is not installed any more")
+
+
+@pytest.mark.parametrize(
+    ("runs", "stable", "outcome", "is_stable"),
+    [
+        (False, None, DeployOutcome.UNCHANGED, False),
+        (False, RELEASE, DeployOutcome.UNCHANGED, False),
+        (True, RELEASE, DeployOutcome.UNCHANGED, True),
+        (True, None, DeployOutcome.FAILED, False),  # root is asked to remember it, and does not answer here
+    ],
+)
+async def test_what_has_its_release_is_unchanged_and_stable_only_where_it_runs(
+    desk: Desk, *, runs: bool, stable: str | None, outcome: DeployOutcome, is_stable: bool
+) -> None:
+    (desk.releases() / "runs").mkdir(parents=True)
+    (desk.releases() / "runs" / "1").symlink_to(f"../{RELEASE}")
+    if stable is not None:
+        (desk.releases() / "stable").symlink_to(stable)
+    if runs:
+        desk.serves(Instance("api"), RELEASE)
+    record = desk.opened(DeployKind.ROLLBACK, RELEASE)
+    desk.deploys.resume()
+    ended = await desk.ended(record)
+    assert (ended.outcome, ended.was_stable) == (outcome, is_stable)
+
+
+@pytest.mark.parametrize(
+    ("orders", "superseded"),
+    [
+        ([DEPLOY, DEPLOY], [1]),
+        ([BUILD, BUILD], [1]),
+        ([BUILD, DEPLOY], [1]),
+        ([DEPLOY, BUILD], []),  # a build runs nothing, so it is nothing in the place of a deploy
+        ([DEPLOY, BUILD, BUILD], [2]),
+        ([DEPLOY, BUILD, DEPLOY], [1, 2]),
+    ],
+)
+async def test_the_newest_supersedes_what_it_does_too(
+    desk: Desk, orders: list[DeployOrder], superseded: list[int]
+) -> None:
+    for order in orders:
+        desk.deploys.accept(order, "root")
+    found = desk.log.of("api", 10)
+    assert sorted(each.number for each in found if each.outcome is DeployOutcome.SUPERSEDED) == superseded
+    for record in found:
+        await desk.ended(record)
+
+
+async def test_a_rollback_goes_back_from_what_runs_at_its_turn(desk: Desk, tmp_path: Path) -> None:
+    taken(desk.layout, written(tmp_path / "source", program="x"), ONE, TWO, THREE)
+    (desk.releases() / "runs").mkdir()
+    link = desk.releases() / "runs" / "1"
+    link.symlink_to(f"../{TWO}")
+    for release in (ONE, TWO):
+        stable = desk.opened(DeployKind.DEPLOY, release)
+        desk.log.end("api", stable.number, DeployOutcome.DONE, is_stable=True)
+    running = desk.opened(DeployKind.DEPLOY, THREE)
+    (record,) = desk.deploys.accept(DeployOrder(("api",), DeployKind.ROLLBACK), "root")
+    assert record.release is None
+    desk.log.end("api", running.number, DeployOutcome.DONE, is_stable=True)  # meanwhile the one before has ended
+    link.unlink()
+    link.symlink_to(f"../{THREE}")
+    assert (await desk.ended(record)).release == TWO
+
+
+async def test_a_rollback_without_a_release_before_is_refused_or_ends(desk: Desk) -> None:
+    order = DeployOrder(("api",), DeployKind.ROLLBACK)
+    with pytest.raises(Problem, match="no release before the present one"):
+        desk.deploys.accept(order, "root")
+    desk.opened(DeployKind.DEPLOY)  # this one may make one
+    (record,) = desk.deploys.accept(order, "root")
+    assert (await desk.ended(record)).why == "no release before the present one was stable"

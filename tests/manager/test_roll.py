@@ -1,0 +1,123 @@
+"""What a roll does on a host whose systemd does not answer: it leaves nothing half way, and says
+what it could not do. tests/install/test_rolls.py has those that succeed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tqunits.errors import TqunitsError
+from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.lifecycle.release import FOLDER
+from tqunits.lifecycle.state import Event
+from tqunits.manager.hands import Hands
+from tqunits.manager.harvests import Harvests
+from tqunits.manager.readiness_file import ReadinessFile
+from tqunits.manager.record import Place, Seen
+from tqunits.manager.registry import Registry
+from tqunits.manager.roll import Roll
+from tqunits.manager.router_status import Routers
+from tqunits.model import Instance
+from tqunits.system.bus import Bus
+from tqunits.units import name
+from tqunits.units.environment import serving_file
+
+pytestmark = pytest.mark.loops("uvloop")
+
+ONE, TWO, SURGE = Instance("api"), Instance("api", 2), Instance("api", 3)
+RELEASE, OLD = "0123456789ab", "ba9876543210"
+RUNS = Seen(event=Event.READY, invocation="a" * 32, started=1)
+
+
+class Rolling:
+    """A worker with two replicas and a surge, of which none runs; and what its roll says."""
+
+    def __init__(self, folder: Path) -> None:
+        layout = replace(SYSTEM_LAYOUT, state=PurePosixPath(folder), runtime=PurePosixPath(folder))
+        self.layout = layout
+        self.registry = Registry()
+        self.registry.place([_place(ONE), _place(TWO), _place(SURGE)])
+        self.said: list[tuple[str, int | None]] = []
+        bus = Bus(user_mode=True)  # of a user who has no service manager here
+        self.hands = Hands(
+            bus=bus,
+            layout=layout,
+            registry=self.registry,
+            readiness=ReadinessFile(folder / "unready.json", self.registry, say=pytest.fail),
+            routers=Routers(layout, tuple),
+            harvests=Harvests(bus, layout),
+        )
+
+    def runs(self, whose: Instance, release: str) -> None:
+        """It serves with this release."""
+        serving = Path(serving_file(whose, self.layout.runtime))
+        serving.parent.mkdir(parents=True)
+        serving.write_text(f"{release}\n")
+        self.registry.see(whose, RUNS, 1)
+
+    async def fails(self) -> str:
+        """Roll to RELEASE; why that fails."""
+        roll = Roll(self.hands, "api", lambda what, _, number: self.said.append((what, number)), {1: OLD, 2: OLD})
+        with pytest.raises(TqunitsError) as failed:
+            await roll.to(RELEASE)
+        return failed.value.message
+
+
+def _place(whose: Instance) -> Place:
+    unit = name.service(whose)
+    return Place(whose=whose, unit=unit, routes=(), hosts=(), address="", source="", is_surge=whose is SURGE)
+
+
+@pytest.fixture
+async def rolling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rolling:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # no bus is there
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/bus")
+    return Rolling(tmp_path)
+
+
+async def test_a_surge_that_a_killed_manager_has_left_is_stopped(rolling: Rolling) -> None:
+    for whose in (ONE, TWO, SURGE):
+        rolling.runs(whose, RELEASE)
+    await rolling.fails()
+    assert rolling.said[:2] == [("drain", 3), ("note", 3)], "it can not be stopped here, and that is said"
+
+
+async def test_a_bus_that_is_away_is_a_reason_for_the_way_back_and_for_the_end_of_the_surge(rolling: Rolling) -> None:
+    for whose in (ONE, SURGE):
+        rolling.runs(whose, OLD)
+    why = await rolling.fails()
+    assert "can not be reached" in why
+    assert "and the way back failed: " in why, "then the release before does not run, and history has to say it"
+    assert rolling.said == [("surge", 3), ("note", None), ("drain", 3), ("note", 3)]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        (RELEASE, RELEASE, ()),
+        (RELEASE, OLD, (TWO,)),  # an install has added it meanwhile
+        (RELEASE, FOLDER, (TWO,)),
+        (OLD, "", (ONE,)),
+        ("", "", ()),
+    ],
+)
+async def test_who_runs_something_else_lacks_it(rolling: Rolling, one: str, two: str, expected: object) -> None:
+    for whose, release in ((ONE, one), (TWO, two)):
+        if release:
+            rolling.runs(whose, release)
+    assert rolling.hands.lacking("api", RELEASE) == expected
+
+
+async def test_who_was_replaced_by_an_earlier_manager_goes_back_too(rolling: Rolling) -> None:
+    rolling.runs(ONE, RELEASE)
+    rolling.runs(TWO, OLD)
+    roll = Roll(rolling.hands, "api", lambda *_: None, {1: OLD, 2: OLD})
+    assert roll.to_take_back(RELEASE) == (ONE,)
+    assert Roll(rolling.hands, "api", lambda *_: None, {1: RELEASE, 2: OLD}).to_take_back(RELEASE) == ()
+
+
+async def test_who_does_not_run_is_not_started(rolling: Rolling) -> None:
+    await rolling.fails()
+    assert rolling.said == [("note", None)]

@@ -1,0 +1,56 @@
+"""What a deploy acts with, and what it sees of a worker's instances.
+
+The registry says which ones are installed and run; the file `serving` of each says which release it
+runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from tqunits.host.running_release import running_release
+from tqunits.layout import Layout
+from tqunits.lifecycle.state import State
+from tqunits.light_dataclass import dataclass
+from tqunits.manager.harvests import Harvests
+from tqunits.manager.readiness_file import ReadinessFile
+from tqunits.manager.record import InstanceRecord
+from tqunits.manager.registry import Registry
+from tqunits.manager.router_status import Routers
+from tqunits.model import Instance
+from tqunits.system.bus import Bus
+
+AT_REST: Final = frozenset({State.STOPPED, State.FAILED})
+"""The states of an instance that does not run, and is not started without being asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """What a roll acts with."""
+
+    bus: Bus
+    layout: Layout
+    registry: Registry
+    readiness: ReadinessFile
+    routers: Routers
+    harvests: Harvests
+
+    def replicas(self, worker: str) -> tuple[InstanceRecord, ...]:
+        """The worker's instances, but its surge."""
+        return tuple(each for each in self._all(worker) if not each.place.is_surge)
+
+    def surge(self, worker: str) -> InstanceRecord | None:
+        """The instance that runs only while the others are replaced."""
+        return next((each for each in self._all(worker) if each.place.is_surge), None)
+
+    def running(self, worker: str) -> tuple[InstanceRecord, ...]:
+        """Its replicas that run, or are started again without being asked."""
+        return tuple(each for each in self.replicas(worker) if each.state not in AT_REST)
+
+    def lacking(self, worker: str, release: str) -> tuple[Instance, ...]:
+        """Those of them that do not serve with this release."""
+        running = (each.place.whose for each in self.running(worker))
+        return tuple(whose for whose in running if running_release(whose, self.layout.runtime) != release)
+
+    def _all(self, worker: str) -> Iterable[InstanceRecord]:
+        return (record for whose, record in self.registry.records.items() if whose.worker == worker)
