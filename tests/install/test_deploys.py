@@ -310,3 +310,31 @@ def test_old_releases_go_when_nobody_runs_them(deploying: Site) -> None:
     prunes = [f'{site.machine.tqunits_path} prune alpha & all="$all $!"' for _ in range(6)]
     script = "\n".join([*prunes, "for each in $all; do wait $each || exit 1; done"])
     assert site.machine.run(["sh", "-c", script], check=False).returncode == 0, "one order after the other"
+
+
+def test_a_rollback_that_no_unit_mounts_is_no_success(deploying: Site) -> None:
+    site = deploying
+    for number in range(2):
+        change(site, version(number))
+        site.run("deploy", "alpha")
+    yaml = "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\nsandbox: {relax: [writable-code]}\n"
+    site.yaml("alpha", yaml + RESTART)
+    site.install()
+    pid = site.machine.show("tq-worker@alpha.service", "MainPID")
+    assert "was started, and does not run the release" in site.run("rollback", "alpha", status=1)
+    assert site.machine.show("tq-worker@alpha.service", "MainPID") == pid, "the surge has shown it"
+
+
+def test_a_deploy_starts_a_worker_that_has_failed_too_often(deploying: Site) -> None:
+    site = deploying
+    site.run("deploy", "alpha")
+    site.worker("alpha", "restart: {max_restarts: 1, delay: 100ms}\n", program=BROKEN)
+    site.run("deploy", "alpha", status=1)  # its worker.yaml is another one
+    site.install()
+    site.run("uninstall", "alpha")
+    site.install(status=1)
+    wait(site, lambda: site.machine.show("tq-worker@alpha.service", "ActiveState") == "failed")
+    change(site, RUDE)
+    site.run("deploy", "alpha")
+    assert site.get("/alpha/?id=7")[0] == 200
+    assert history(site)[0]["was_stable"] is True

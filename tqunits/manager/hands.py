@@ -44,13 +44,16 @@ class Hands:
         return next((each for each in self._all(worker) if each.place.is_surge), None)
 
     def running(self, worker: str) -> tuple[InstanceRecord, ...]:
-        """Its replicas that run, or are started again without being asked."""
-        return tuple(each for each in self.replicas(worker) if each.state not in AT_REST)
+        """Its replicas that run, or are to run: one that has failed too often is not to rest."""
+        return tuple(each for each in self.replicas(worker) if each.state is not State.STOPPED)
 
     def lacking(self, worker: str, release: str) -> tuple[Instance, ...]:
         """Those of them that do not serve with this release."""
-        running = (each.place.whose for each in self.running(worker))
-        return tuple(whose for whose in running if running_release(whose, self.layout.runtime) != release)
+        return tuple(each.place.whose for each in self.running(worker) if not self.has(each.place.whose, release))
+
+    def has(self, whose: Instance, release: str) -> bool:
+        """Whether an instance serves with this release."""
+        return running_release(whose, self.layout.runtime) == release
 
     def _all(self, worker: str) -> Iterable[InstanceRecord]:
         return (record for whose, record in self.registry.records.items() if whose.worker == worker)

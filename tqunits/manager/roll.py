@@ -101,6 +101,9 @@ class Roll:
             if not is_proven or whose.number not in self._before:
                 await self._point(release, (whose.number,))
             await self._renew(whose)
+        lacking = self._hands.lacking(self._worker, release)
+        if lacking:
+            raise _not_run(lacking[0])
 
     def _next(self, release: str) -> Instance | None:
         lacking = self._hands.lacking(self._worker, release)
@@ -121,6 +124,8 @@ class Roll:
         await self._point(release, (whose.number,))
         self._has_surge = True
         await self._run("StartUnit", whose)
+        if not self._hands.has(whose, release):
+            raise _not_run(whose)
         return True
 
     def _lacks_memory(self) -> str:
@@ -237,3 +242,10 @@ class Roll:
             return DeployFailed(f"{ending.sentence} ({whose})", hint=hint or None)
 
         return await asyncio.to_thread(judge)
+
+
+def _not_run(whose: Instance) -> DeployFailed:
+    """Its unit may have been changed since the release was made (sandbox: writable-code)."""
+    return DeployFailed(
+        f"{whose} was started, and does not run the release", hint=f"systemctl cat {name.service(whose)}"
+    )
