@@ -117,7 +117,11 @@ async def test_a_file_that_does_not_read_is_no_history(layout: Layout, text: str
     path = Path(layout.deploys("api"))
     path.parent.mkdir(parents=True)
     path.write_text(text, encoding="utf-8")
-    assert log_in(layout).of("api", 10) == ()
+    log = log_in(layout)
+    assert log.of("api", 10) == ()
+    log.open("api", ORDER, "root", release=None)
+    assert (path.parent / "api.json.unreadable").read_text(encoding="utf-8") == text
+    assert len(log_in(layout).of("api", 10)) == 1
 
 
 async def test_a_disk_that_is_full_is_said_and_the_deploy_goes_on(tmp_path: Path) -> None:

@@ -91,9 +91,20 @@ class _Harvesting:
         if order.stable is not None:
             release_links.mark_stable(layout, self.worker, order.stable)
             release_links.clear(layout, self.worker, self._removed())
-        if order.build is not None or not order.runs:  # an order without both is for nothing else
+        if not order.runs and order.build is None:  # it is for nothing else
             self._prune()
+        if order.build is not None:
+            result = replace(result, hint=self._pruned_too())
         return result
+
+    def _pruned_too(self) -> str:
+        """Why old releases are still there beside a new one, which is no reason not to run it; ""
+        when they are not."""
+        try:
+            self._prune()
+        except (OSError, TqunitsError) as error:
+            return f"old releases are not removed: {error}"
+        return ""
 
     def _prune(self) -> None:
         from tqunits.host import prepare  # most orders only swap links, and need no YAML, which takes 0.1 s

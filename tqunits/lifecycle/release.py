@@ -118,7 +118,7 @@ class HarvestResult:
     is_dirty: bool
     left: tuple[str, ...]  # names that are not in the release, as they are told
     why: str  # why it failed; empty: all is done
-    hint: str  # what to do, or the last lines of the build
+    hint: str  # what to do, or the last lines of the build; of what is done, what is left to do
 
 
 def is_release_id(text: str) -> bool:

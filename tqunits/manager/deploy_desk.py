@@ -206,6 +206,8 @@ class Deploys:
         if made.left:
             names = ", ".join(made.left)
             self.log.step(worker, number, "note", f"not in the release, because not everybody may read it: {names}")
+        if made.hint:
+            self.log.step(worker, number, "note", made.hint)
         return made.is_new
 
     def _require_installed(self, worker: str) -> None:

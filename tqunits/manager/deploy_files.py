@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,9 +38,10 @@ class DeployFiles:
         self._layout = layout
 
     def load(self) -> Mapping[str, tuple[DeployRecord, ...]]:
-        """Worker -> its deploys. A file that does not read is another program's, and is left."""
-        found = {path.stem: _read(path) for path in sorted(Path(self._layout.deploys("").parent).glob("*.json"))}
-        return {worker: deploys for worker, deploys in found.items() if name.is_worker_name(worker) and deploys}
+        """Worker -> its deploys. A file that does not read is put aside as NAME.json.unreadable, so
+        that the next deploy does not overwrite what somebody may still want to read."""
+        paths = sorted(Path(self._layout.deploys("").parent).glob("*.json"))
+        return {path.stem: _read(path) for path in paths if name.is_worker_name(path.stem)}
 
     def save(self, worker: str, deploys: Sequence[DeployRecord]) -> None:
         """Write the last ones down. Raises OSError."""
@@ -52,8 +54,10 @@ class DeployFiles:
 def _read(path: Path) -> tuple[DeployRecord, ...]:
     try:
         document = json.loads(files.read_regular(path, _MAX_FILE))
-        if not isinstance(document, dict) or document.get("version") != _VERSION:
-            return ()
+        if document["version"] != _VERSION:
+            raise ValueError(document["version"])
         return tuple(parse_deploy(each) for each in document["deploys"])[-KEPT:]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, TqunitsError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, TqunitsError):
+        with suppress(OSError):
+            path.rename(path.with_name(f"{path.name}.unreadable"))
         return ()
