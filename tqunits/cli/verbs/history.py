@@ -1,9 +1,9 @@
 """Show the deploys of a worker, or of all, the newest first.
 
 Each has its number, the release that it made or ran, whether that was stable (all instances were
-healthy on it), git's revision of the sources (with + when they had changes that were not
-committed), when and by whom it was asked for, what was asked, and how it ended. The last column has
-the message that was given with it, or the sentence why it failed.
+healthy on it), git's revision that the folder was checked out at (whether files differ from it is
+not looked at), when and by whom it was asked for, what was asked, and how it ended. The last column
+has the message that was given with it, or the sentence why it failed.
 
 --json has all that is known of each: its steps, its times, the last lines of a build that failed.
 
