@@ -219,7 +219,6 @@ def steps(*whats: str) -> tuple[DeployStep, ...]:
         (DeployKind.DEPLOY, ("release_command", "stable"), False),
         (DeployKind.ROLLBACK, (), False),
         (DeployKind.ROLLBACK, ("note",), False),
-        (DeployKind.RESTART, (), False),
         (DeployKind.BUILD, (), False),
     ],
 )

@@ -58,7 +58,6 @@ class DeployKind(StrEnum):
     DEPLOY = "deploy"  # make a release of the sources as they are, and run it
     ROLLBACK = "rollback"  # run an earlier release again
     BUILD = "build"  # make a release, and run nothing
-    RESTART = "restart"  # start the instances anew, with the release that they have
 
 
 class DeployOutcome(StrEnum):
