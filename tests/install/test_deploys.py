@@ -284,6 +284,11 @@ def test_install_does_not_build_what_runs_a_release(deploying: Site) -> None:
 
 def test_what_can_not_be_deployed_is_refused_with_the_reason(deploying: Site) -> None:
     site = deploying
+    site.yaml("alpha", "path: [\n")
+    assert "its worker.yaml has an error" in site.run("deploy", "alpha", status=1)
+    site.machine.run(["mv", f"{ROOT}/workers/alpha", f"{ROOT}/alpha"])
+    assert "it is none of the host's own workers" in site.run("deploy", "alpha", status=1)
+    site.machine.run(["mv", f"{ROOT}/alpha", f"{ROOT}/workers/alpha"])
     site.yaml(
         "alpha",
         f"path: /alpha\ntype: python\ncommand: [python3, src/main.py]\nsandbox: {{relax: [writable-code]}}\n{RESTART}",
