@@ -70,6 +70,7 @@ def test_a_deploy_makes_a_release_and_runs_it(deploying: Site) -> None:
         site.run("deploy", "alpha")
         again = site.run("deploy", "alpha")
         site.run("rollback", "alpha")
+        assert "no release before the present one" in site.run("rollback", "alpha", status=1), "and not forward again"
     check(site, report)
     print(first, again)
     deploys = history(site)

@@ -18,7 +18,9 @@ from tqunits.errors import TqunitsError
 from tqunits.host import release_links, release_manifests
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
 from tqunits.lifecycle.release import FOLDER, BuildRequest, is_release_id
+from tqunits.lifecycle.way_back import ways_back
 from tqunits.manager.announcements import Announcements
+from tqunits.manager.deploy_files import KEPT
 from tqunits.manager.deploy_log import DeployLog
 from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
@@ -111,8 +113,8 @@ class Deploys:
         """The last release that was stable before the present one, and is still there."""
         here = {each.release for each in release_manifests.all_of(self._hands.layout, worker)}
         present = release_links.runs_of(self._hands.layout, worker).get(1)
-        done = (each for each in self.log.of(worker, 1000) if each.was_stable and each.kind is not DeployKind.BUILD)
-        return next((each.release for each in done if each.release in here and each.release != present), None)
+        ways = ways_back(reversed(self.log.of(worker, KEPT)), present)
+        return next((release for release in ways if release in here), None)
 
     def _run_soon(self, worker: str) -> None:
         task = self._tasks.get(worker)

@@ -1,9 +1,9 @@
 """Let a worker run an earlier release again.
 
 ID is a release as 'tqunits history NAME' shows it, in twelve digits. Without it the worker gets the
-last release before the present one that was stable: all its instances were healthy on it. Nothing
-is built, so this takes no longer than the starts of the instances, which are restarted one after
-the other, as in 'tqunits deploy'.
+last release before the present one that was stable: all its instances were healthy on it. A second
+rollback goes further back. Nothing is built, so this takes no longer than the starts of the
+instances, which are restarted one after the other, as in 'tqunits deploy'.
 
 What a release has done besides, in a database for one, is not taken back.
 

@@ -1,0 +1,59 @@
+"""A rollback goes to what was stable before; the next one goes further back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
+from tqunits.lifecycle.way_back import ways_back
+
+
+def deployed(text: str) -> DeployRecord:
+    """`a` is a deploy of the release a, `-a` a rollback to it; behind them `!`: it was not
+    stable."""
+    kind = DeployKind.ROLLBACK if text.startswith("-") else DeployKind.DEPLOY
+    return DeployRecord(
+        number=1,
+        worker="api",
+        kind=kind,
+        actor="root",
+        message="",
+        asked_us=1,
+        begun_us=1,
+        ended_us=2,
+        outcome=DeployOutcome.FAILED if text.endswith("!") else DeployOutcome.DONE,
+        why="",
+        hint="",
+        release=text.strip("-!") * 12,
+        before=None,
+        revision=None,
+        is_dirty=False,
+        was_stable=not text.endswith("!"),
+        steps=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("deploys", "present", "expected"),
+    [
+        ("", "a", ""),
+        ("a", "a", ""),
+        ("a b c", "c", "b a"),
+        ("a b c!", "b", "a"),
+        ("a b c!", "c", "b a"),
+        ("a b c -b", "b", "a"),
+        ("a b c -b -a", "a", ""),
+        ("a b c -a", "a", ""),
+        ("a b -a c", "c", "a"),
+        ("a b -a b", "b", "a"),
+        ("a b a", "a", "b"),
+        ("a b a -b", "b", "a"),
+        ("a a b", "b", "a"),
+        ("a b c -b!", "c", "b a"),
+        ("-a b", "b", "a"),
+        ("a b", None, "b a"),
+    ],
+)
+def test_what_one_can_go_back_to(deploys: str, present: str | None, expected: str) -> None:
+    found = ways_back(map(deployed, deploys.split()), present and present * 12)
+    assert found == tuple(each * 12 for each in expected.split())
