@@ -39,19 +39,8 @@ WAITING = DeployRecord(
     worker="api",
     kind=DeployKind.DEPLOY,
     actor="1000/ann",
-    message="",
     asked_us=1_700_000_000_000_000,
-    begun_us=None,
-    ended_us=None,
-    outcome=DeployOutcome.WAITING,
-    why="",
-    hint="",
-    release=None,
     before=OTHER,
-    revision=None,
-    is_dirty=False,
-    was_stable=False,
-    steps=(),
 )
 
 

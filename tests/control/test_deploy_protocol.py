@@ -40,7 +40,6 @@ from tqunits.lifecycle.deploys import (
     MAX_STEPS,
     MAX_TEXT,
     DeployKind,
-    DeployOutcome,
     DeployRecord,
     DeployStep,
 )
@@ -49,29 +48,11 @@ from tqunits.model import USUAL_HEADS
 from tqunits.units import name
 
 ID = "0123456789ab"
-RECORD = DeployRecord(
-    number=5,
-    worker="api",
-    kind=DeployKind.DEPLOY,
-    actor="root",
-    message="",
-    asked_us=1,
-    begun_us=None,
-    ended_us=None,
-    outcome=DeployOutcome.WAITING,
-    why="",
-    hint="",
-    release=None,
-    before=ID,
-    revision=None,
-    is_dirty=False,
-    was_stable=False,
-    steps=(),
-)
+RECORD = DeployRecord(number=5, worker="api", kind=DeployKind.DEPLOY, actor="root", asked_us=1, before=ID)
 HUGE = replace(
     RECORD,
     hint="\U0001f600" * MAX_TEXT,
-    steps=(DeployStep(at_us=1, what="note", text="\U0001f600" * MAX_TEXT, instance=None),) * MAX_STEPS,
+    steps=(DeployStep(at_us=1, what="note", text="\U0001f600" * MAX_TEXT),) * MAX_STEPS,
 )
 
 NAMES = st.from_regex(name.WORKER_PATTERN, fullmatch=True)

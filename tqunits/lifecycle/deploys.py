@@ -83,30 +83,31 @@ class DeployStep:
     at_us: int
     what: str  # one of STEPS
     text: str  # a sentence
-    instance: int | None  # the number of the instance that it is about; None: all of the worker
+    instance: int | None = None  # the number of the instance that it is about; None: all of the worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployRecord:
-    """One deploy of one worker."""
+    """One deploy of one worker. What has a default is not known, or has not happened, when it is
+    asked for."""
 
     number: int  # unique on this host; a later one has a greater number
     worker: str
     kind: DeployKind
     actor: str  # who has asked: root, or 1000/ann
-    message: str  # of who has asked; "" for none
+    message: str = ""  # of who has asked
     asked_us: int
-    begun_us: int | None
-    ended_us: int | None
-    outcome: DeployOutcome
-    why: str  # the sentence why it failed; "" otherwise
-    hint: str  # the last lines of its build's journal, or advice; "" otherwise
-    release: str | None  # that it makes or runs; None while nobody knows
-    before: str | None  # the release that ran when it began
-    revision: str | None  # git's
-    is_dirty: bool  # the sources were not those of the revision
-    was_stable: bool  # all instances were healthy on the release at least once
-    steps: tuple[DeployStep, ...]  # in the order in which they were taken
+    begun_us: int | None = None
+    ended_us: int | None = None
+    outcome: DeployOutcome = DeployOutcome.WAITING
+    why: str = ""  # the sentence why it failed
+    hint: str = ""  # the last lines of its build's journal, or advice
+    release: str | None = None  # that it makes or runs; None while nobody knows
+    before: str | None = None  # the release that ran when it began
+    revision: str | None = None  # git's
+    is_dirty: bool = False  # the sources were not those of the revision
+    was_stable: bool = False  # all instances were healthy on the release at least once
+    steps: tuple[DeployStep, ...] = ()  # in the order in which they were taken
 
     @property
     def needs_command(self) -> bool:

@@ -59,17 +59,7 @@ class DeployLog:
             actor=actor,
             message=order.message,
             asked_us=_now(),
-            begun_us=None,
-            ended_us=None,
-            outcome=DeployOutcome.WAITING,
-            why="",
-            hint="",
             release=release,
-            before=None,
-            revision=None,
-            is_dirty=False,
-            was_stable=False,
-            steps=(),
         )
         deploys = self._records.setdefault(worker, [])
         deploys.append(record)
