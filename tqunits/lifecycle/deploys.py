@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from tqunits.late_pattern import late_pattern
-from tqunits.lifecycle.release import MAX_ACTOR, MAX_MESSAGE, RELEASE
+from tqunits.lifecycle.release import MAX_ACTOR, MAX_INSTANCE, MAX_MESSAGE, MAX_WHY, RELEASE, REVISION, WORKER
 from tqunits.lifecycle.strict_json import exactly
 from tqunits.light_dataclass import dataclass
 
-MAX_TEXT: Final = 4096
-"""Characters of a sentence or a hint: some thirty lines of a build's journal."""
+MAX_TEXT: Final = MAX_WHY
+"""Characters of a sentence or a hint, which a HarvestResult has: some thirty lines of a build's
+journal."""
 
 MAX_STEPS: Final = 200
 """Steps of one deploy: a dozen, and four for each instance of a worker with many."""
@@ -45,10 +45,7 @@ STEPS: Final = frozenset(
 _OF_THE_SWITCH: Final = frozenset({"surge", "drain", "restart", "healthy", "back", "stable"})
 """The steps after a release.command."""
 
-_REVISION: Final = late_pattern(r"[0-9a-f]{7,64}")  # git's SHA-1 or SHA-256, perhaps shortened
-_WORKER: Final = late_pattern(r"[a-z][a-z0-9_-]{0,23}")  # units.name.WORKER_PATTERN, which a sibling may not import
 _LAST_NUMBER: Final = 10**18
-_LAST_INSTANCE: Final = 9999
 _LONGEST_WORD: Final = 20  # of kinds, outcomes and steps
 
 
@@ -150,7 +147,7 @@ def parse_deploy(value: object) -> DeployRecord:
     found = exactly(value, "a deploy", _RECORD_KEYS)
     return DeployRecord(
         number=found.number("number", most=_LAST_NUMBER),
-        worker=found.text("worker", 24, _WORKER),
+        worker=found.text("worker", 24, WORKER),
         kind=DeployKind(found.text("kind", _LONGEST_WORD)),
         actor=found.any_text("actor", MAX_ACTOR),
         message=found.any_text("message", MAX_MESSAGE),
@@ -162,7 +159,7 @@ def parse_deploy(value: object) -> DeployRecord:
         hint=found.any_text("hint", MAX_TEXT),
         release=found.text_or_none("release", 12, RELEASE),
         before=found.text_or_none("before", 12, RELEASE),
-        revision=found.text_or_none("revision", 64, _REVISION),
+        revision=found.text_or_none("revision", 64, REVISION),
         is_dirty=found.flag("is_dirty"),
         was_stable=found.flag("was_stable"),
         steps=tuple(map(_step, found.rows("steps", MAX_STEPS))),
@@ -178,7 +175,7 @@ def _step(value: object) -> DeployStep:
         at_us=found.number("at_us", most=_LAST_NUMBER),
         what=what,
         text=found.any_text("text", MAX_TEXT),
-        instance=found.number_or_none("instance", 1, _LAST_INSTANCE),
+        instance=found.number_or_none("instance", 1, MAX_INSTANCE),
     )
 
 
