@@ -23,7 +23,7 @@ from tqunits.host import endings, pauses
 from tqunits.lifecycle.outcome import STOPS, JobResult
 from tqunits.lifecycle.release import FOLDER
 from tqunits.lifecycle.state import State
-from tqunits.manager.hands import AT_REST, Hands
+from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
 from tqunits.manager.release_command import ReleaseCommand
 from tqunits.manager.usage import usage_of
@@ -162,7 +162,7 @@ class Roll:
         """Stop the surge, if one runs: an earlier manager may have left it. What goes wrong is no
         reason to undo anything: it is said."""
         surge = self._hands.surge(self._worker)
-        if surge is None or not (self._has_surge or surge.state not in AT_REST):
+        if surge is None or (surge.rests and not self._has_surge):
             return
         whose = surge.place.whose
         self._say("drain", "is not needed any more: it finishes its requests and is stopped", whose.number)
