@@ -59,9 +59,9 @@ NAMES = st.from_regex(name.WORKER_PATTERN, fullmatch=True)
 WORKERS = st.lists(NAMES, min_size=1, max_size=5, unique=True).map(tuple)
 MESSAGES = st.text(max_size=50).filter(str.isprintable)
 RELEASES = st.from_regex(r"[0-9a-f]{12}", fullmatch=True)
-ORDERS = st.builds(
-    DeployOrder, WORKERS, st.sampled_from([DeployKind.DEPLOY, DeployKind.ROLLBACK, DeployKind.BUILD]), message=MESSAGES
-) | st.builds(DeployOrder, NAMES.map(lambda each: (each,)), st.just(DeployKind.ROLLBACK), RELEASES, MESSAGES)
+ORDERS = st.builds(DeployOrder, WORKERS, st.sampled_from(DeployKind), message=MESSAGES) | st.builds(
+    DeployOrder, NAMES.map(lambda each: (each,)), st.just(DeployKind.ROLLBACK), RELEASES, MESSAGES
+)
 COUNTS = st.integers(0, 10**18 - 1)
 
 

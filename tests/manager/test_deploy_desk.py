@@ -132,7 +132,7 @@ async def test_a_worker_that_is_being_deployed_is_not_pruned(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("is_begun", [False, True])
-@pytest.mark.parametrize("kind", [DeployKind.DEPLOY, DeployKind.ROLLBACK, DeployKind.BUILD])
+@pytest.mark.parametrize("kind", DeployKind)
 async def test_a_deploy_of_a_worker_that_is_gone_ends(desk: Desk, kind: DeployKind, *, is_begun: bool) -> None:
     record = desk.opened(kind, RELEASE if kind is DeployKind.ROLLBACK else None)
     if is_begun:
