@@ -27,8 +27,7 @@ MAX_STEPS: Final = 200
 
 STEPS: Final = frozenset(
     {
-        "look",  # the sources are compared with what was released
-        "build",
+        "build",  # the sources are looked at, and built where they have changed
         "take",  # the release is copied to where it runs
         "release_command",
         "surge",  # an instance more is started, with the new release
