@@ -10,7 +10,8 @@ import argparse
 import io
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -80,6 +81,11 @@ def layout_in(folder: Path) -> Layout:
     return replace(SYSTEM_LAYOUT, units=root / "units", state=root / "state", runtime=root / "run")
 
 
+def context_in(folder: Path, output: Output, *, user_mode: bool = False) -> Context:
+    """The context of a command on the host that lies in this folder."""
+    return Elsewhere(root=None, user_mode=user_mode, output=output, place=layout_in(folder))
+
+
 def install(folder: Path, *instances: str) -> None:
     """Instances as install leaves them."""
     for instance in instances:
@@ -147,6 +153,15 @@ class Peer:
         return deploy_protocol.progress_body(rows, found.last_event, found.since_us)
 
 
+@asynccontextmanager
+async def listening(peer: Peer) -> AsyncIterator[Peer]:
+    await peer.server.start()
+    try:
+        yield peer
+    finally:
+        peer.server.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a verb has printed, and its exit status."""
@@ -164,7 +179,7 @@ def verb(folder: Path, line: Sequence[str]) -> Said:
 
 
 def _run(folder: Path, line: Sequence[str], output: Output) -> int:
-    context = Elsewhere(root=None, user_mode=False, output=output, place=layout_in(folder))
+    context = context_in(folder, output)
     module = import_module(f"tqunits.cli.verbs.{line[0]}")
     parser = argparse.ArgumentParser()
     module.configure(parser)
