@@ -96,7 +96,7 @@ class DeployRecord:
     begun_us: int | None = None
     ended_us: int | None = None
     outcome: DeployOutcome = DeployOutcome.WAITING
-    why: str = ""  # the sentence why it failed
+    why: str = ""  # the sentence why it failed, or what has superseded it
     hint: str = ""  # the last lines of its build's journal, or advice
     release: str | None = None  # that it makes or runs; None while nobody knows
     before: str | None = None  # the release that ran when it began
