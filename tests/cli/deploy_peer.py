@@ -10,7 +10,8 @@ import argparse
 import io
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -39,19 +40,8 @@ WAITING = DeployRecord(
     worker="api",
     kind=DeployKind.DEPLOY,
     actor="1000/ann",
-    message="",
     asked_us=1_700_000_000_000_000,
-    begun_us=None,
-    ended_us=None,
-    outcome=DeployOutcome.WAITING,
-    why="",
-    hint="",
-    release=None,
     before=OTHER,
-    revision=None,
-    is_dirty=False,
-    was_stable=False,
-    steps=(),
 )
 
 
@@ -89,6 +79,11 @@ class Elsewhere(Context):
 def layout_in(folder: Path) -> Layout:
     root = PurePosixPath(folder)
     return replace(SYSTEM_LAYOUT, units=root / "units", state=root / "state", runtime=root / "run")
+
+
+def context_in(folder: Path, output: Output, *, user_mode: bool = False) -> Context:
+    """The context of a command on the host that lies in this folder."""
+    return Elsewhere(root=None, user_mode=user_mode, output=output, place=layout_in(folder))
 
 
 def install(folder: Path, *instances: str) -> None:
@@ -158,6 +153,15 @@ class Peer:
         return deploy_protocol.progress_body(rows, found.last_event, found.since_us)
 
 
+@asynccontextmanager
+async def listening(peer: Peer) -> AsyncIterator[Peer]:
+    await peer.server.start()
+    try:
+        yield peer
+    finally:
+        peer.server.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a verb has printed, and its exit status."""
@@ -175,7 +179,7 @@ def verb(folder: Path, line: Sequence[str]) -> Said:
 
 
 def _run(folder: Path, line: Sequence[str], output: Output) -> int:
-    context = Elsewhere(root=None, user_mode=False, output=output, place=layout_in(folder))
+    context = context_in(folder, output)
     module = import_module(f"tqunits.cli.verbs.{line[0]}")
     parser = argparse.ArgumentParser()
     module.configure(parser)

@@ -9,14 +9,28 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import deploy_peer
 import pytest
-from deploy_peer import ID, OTHER, SOME_S, WAITING, Peer, Said, changed, ended, install, running, step, verb
+from deploy_peer import (
+    ID,
+    OTHER,
+    SOME_S,
+    WAITING,
+    Peer,
+    Said,
+    changed,
+    context_in,
+    ended,
+    install,
+    listening,
+    running,
+    step,
+    verb,
+)
 from documents import documented, members
 
 from tqunits.cli.deploy_progress import DeployWatch
@@ -35,15 +49,6 @@ VERBS = [["deploy", "api"], ["rollback", "api"], ["build", "api"], ["history", "
 def folder(tmp_path: Path) -> Path:
     install(tmp_path, "api", "shop")
     return tmp_path
-
-
-@asynccontextmanager
-async def listening(peer: Peer) -> AsyncIterator[Peer]:
-    await peer.server.start()
-    try:
-        yield peer
-    finally:
-        peer.server.close()
 
 
 async def said(folder: Path, line: Sequence[str], peer: Peer) -> Said:
@@ -333,10 +338,7 @@ async def test_a_manager_that_ends_meanwhile_is_waited_for(folder: Path) -> None
 
 def test_a_manager_that_does_not_come_back_is_not_waited_for_without_end(folder: Path) -> None:
     err = io.StringIO()
-    context = deploy_peer.Elsewhere(
-        root=None, user_mode=False, output=Output(io.StringIO(), err), place=deploy_peer.layout_in(folder)
-    )
-    watch = DeployWatch(context, return_s=0)
+    watch = DeployWatch(context_in(folder, Output(io.StringIO(), err)), return_s=0)
     assert watch.changed([5]) == ()
     with pytest.raises(TqunitsError, match="the manager was away for 0 s") as raised:
         watch.changed([5])

@@ -40,7 +40,6 @@ from tqunits.lifecycle.deploys import (
     MAX_STEPS,
     MAX_TEXT,
     DeployKind,
-    DeployOutcome,
     DeployRecord,
     DeployStep,
 )
@@ -49,38 +48,20 @@ from tqunits.model import USUAL_HEADS
 from tqunits.units import name
 
 ID = "0123456789ab"
-RECORD = DeployRecord(
-    number=5,
-    worker="api",
-    kind=DeployKind.DEPLOY,
-    actor="root",
-    message="",
-    asked_us=1,
-    begun_us=None,
-    ended_us=None,
-    outcome=DeployOutcome.WAITING,
-    why="",
-    hint="",
-    release=None,
-    before=ID,
-    revision=None,
-    is_dirty=False,
-    was_stable=False,
-    steps=(),
-)
+RECORD = DeployRecord(number=5, worker="api", kind=DeployKind.DEPLOY, actor="root", asked_us=1, before=ID)
 HUGE = replace(
     RECORD,
     hint="\U0001f600" * MAX_TEXT,
-    steps=(DeployStep(at_us=1, what="note", text="\U0001f600" * MAX_TEXT, instance=None),) * MAX_STEPS,
+    steps=(DeployStep(at_us=1, what="note", text="\U0001f600" * MAX_TEXT),) * MAX_STEPS,
 )
 
 NAMES = st.from_regex(name.WORKER_PATTERN, fullmatch=True)
 WORKERS = st.lists(NAMES, min_size=1, max_size=5, unique=True).map(tuple)
 MESSAGES = st.text(max_size=50).filter(str.isprintable)
 RELEASES = st.from_regex(r"[0-9a-f]{12}", fullmatch=True)
-ORDERS = st.builds(
-    DeployOrder, WORKERS, st.sampled_from([DeployKind.DEPLOY, DeployKind.ROLLBACK, DeployKind.BUILD]), message=MESSAGES
-) | st.builds(DeployOrder, NAMES.map(lambda each: (each,)), st.just(DeployKind.ROLLBACK), RELEASES, MESSAGES)
+ORDERS = st.builds(DeployOrder, WORKERS, st.sampled_from(DeployKind), message=MESSAGES) | st.builds(
+    DeployOrder, NAMES.map(lambda each: (each,)), st.just(DeployKind.ROLLBACK), RELEASES, MESSAGES
+)
 COUNTS = st.integers(0, 10**18 - 1)
 
 

@@ -21,7 +21,7 @@ from tqunits.lifecycle.deploys import (
     deploy_body,
     parse_deploy,
 )
-from tqunits.lifecycle.release import MAX_ACTOR, MAX_MESSAGE, is_release_id
+from tqunits.lifecycle.release import MAX_ACTOR, MAX_INSTANCE, MAX_MESSAGE, is_release_id
 from tqunits.units import name
 
 TIMES = st.integers(0, 10**18)
@@ -31,7 +31,7 @@ STEP_VALUES = st.builds(
     at_us=TIMES,
     what=st.sampled_from(sorted(STEPS)),
     text=st.text(),
-    instance=st.none() | st.integers(1, 9999),
+    instance=st.none() | st.integers(1, MAX_INSTANCE),
 )
 RECORDS = st.builds(
     DeployRecord,
@@ -48,7 +48,7 @@ RECORDS = st.builds(
     hint=st.text(),
     release=RELEASES,
     before=RELEASES,
-    revision=st.none() | st.from_regex(r"[0-9a-f]{7,64}", fullmatch=True),
+    revision=st.none() | st.from_regex(r"[0-9a-f]{40}|[0-9a-f]{64}", fullmatch=True),
     is_dirty=st.booleans(),
     was_stable=st.booleans(),
     steps=st.lists(STEP_VALUES, max_size=5).map(tuple),
@@ -85,7 +85,7 @@ GOOD: dict[str, Mapping[str, object]] = {
     },
     "the most steps": {"steps": [STEP] * MAX_STEPS},
     "no steps": {"steps": []},
-    "an instance": {"steps": [{**STEP, "instance": 9999}]},
+    "an instance": {"steps": [{**STEP, "instance": MAX_INSTANCE}]},
     "lines, and what a terminal obeys": {"hint": "one\ntwo\x1b[2J"},
     "a revision of SHA-256": {"revision": "f" * 64},
 }
@@ -112,6 +112,7 @@ BAD: dict[str, Mapping[str, object]] = {
     "a release in capitals": {"release": "0123456789AB"},
     "a release that leads elsewhere": {"before": "../../../etc"},
     "a revision that is a branch": {"revision": "main"},
+    "a revision that is shortened": {"revision": "0123456"},
     "a flag as number": {"is_dirty": 0},
     "a flag as text": {"was_stable": "yes"},
     "steps as an object": {"steps": {}},
@@ -122,7 +123,7 @@ BAD: dict[str, Mapping[str, object]] = {
     "a step with less": {"steps": [{"at_us": 1}]},
     "a step's text too long": {"steps": [{**STEP, "text": "t" * (MAX_TEXT + 1)}]},
     "instance 0": {"steps": [{**STEP, "instance": 0}]},
-    "instance 10000": {"steps": [{**STEP, "instance": 10000}]},
+    "an instance too high": {"steps": [{**STEP, "instance": MAX_INSTANCE + 1}]},
 }
 
 
@@ -203,7 +204,7 @@ def test_the_name_of_a_release(text: str, expected: object) -> None:
 
 
 def steps(*whats: str) -> tuple[DeployStep, ...]:
-    return tuple(DeployStep(at_us=1, what=what, text="", instance=None) for what in whats)
+    return tuple(DeployStep(at_us=1, what=what, text="") for what in whats)
 
 
 @pytest.mark.parametrize(

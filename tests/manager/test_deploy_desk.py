@@ -6,31 +6,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 from host.releases import ONE, THREE, TWO, taken, written
+from manager.placed import place, serve
 
 from tqunits.control.deploy_protocol import DeployOrder
 from tqunits.control.protocol import Problem
-from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
-from tqunits.lifecycle.state import Event
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.deploy_desk import Deploys
 from tqunits.manager.deploy_files import DeployFiles
 from tqunits.manager.deploy_log import DeployLog
 from tqunits.manager.hands import Hands
-from tqunits.manager.harvests import Harvests
-from tqunits.manager.readiness_file import ReadinessFile
-from tqunits.manager.record import Place, Seen
-from tqunits.manager.registry import Registry
-from tqunits.manager.router_status import Routers
 from tqunits.model import Instance
-from tqunits.system.bus import Bus
-from tqunits.units import name
-from tqunits.units.environment import serving_file
 
 pytestmark = pytest.mark.loops("uvloop")
 
@@ -42,32 +32,16 @@ RELEASE = "0123456789ab"
 class Desk:
     """A manager's deploys, of a worker api."""
 
-    def __init__(self, folder: Path) -> None:
-        self.layout: Layout = replace(SYSTEM_LAYOUT, state=PurePosixPath(folder), runtime=PurePosixPath(folder))
-        self.registry = Registry()
+    def __init__(self, hands: Hands) -> None:
+        self.hands = hands
+        self.layout = hands.layout
         self.installed("api")
         self.log = DeployLog(DeployFiles(self.layout), pytest.fail)
-        bus = Bus(user_mode=True)  # of a user who has no service manager here
-        self.hands = Hands(
-            bus=bus,
-            layout=self.layout,
-            registry=self.registry,
-            readiness=ReadinessFile(folder / "unready.json", self.registry, say=pytest.fail),
-            routers=Routers(self.layout, tuple),
-            harvests=Harvests(bus, self.layout),
-        )
-        self.deploys = Deploys(self.hands, self.log, Announcements(None), rolls=1)
+        self.deploys = Deploys(hands, self.log, Announcements(None), rolls=1)
 
     def installed(self, *workers: str) -> None:
         """These are installed, and no others."""
-        self.registry.place([_place(Instance(worker)) for worker in workers])
-
-    def serves(self, whose: Instance, release: str) -> None:
-        """It runs this release."""
-        serving = Path(serving_file(whose, self.layout.runtime))
-        serving.parent.mkdir(parents=True)
-        serving.write_text(f"{release}\n")
-        self.registry.see(whose, Seen(event=Event.READY, invocation="a" * 32, started=1), 1)
+        self.hands.registry.place([place(Instance(worker)) for worker in workers])
 
     def releases(self) -> Path:
         return Path(self.layout.state, "releases", "api")
@@ -84,15 +58,9 @@ class Desk:
         return found
 
 
-def _place(whose: Instance) -> Place:
-    return Place(whose=whose, unit=name.service(whose), routes=(), hosts=(), address="", source="")
-
-
 @pytest.fixture
-async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # no bus is there
-    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/bus")
-    found = Desk(tmp_path)
+async def desk(hands: Hands) -> AsyncIterator[Desk]:
+    found = Desk(hands)
     yield found
     found.deploys.close()
 
@@ -132,7 +100,7 @@ async def test_a_worker_that_is_being_deployed_is_not_pruned(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("is_begun", [False, True])
-@pytest.mark.parametrize("kind", [DeployKind.DEPLOY, DeployKind.ROLLBACK, DeployKind.BUILD])
+@pytest.mark.parametrize("kind", DeployKind)
 async def test_a_deploy_of_a_worker_that_is_gone_ends(desk: Desk, kind: DeployKind, *, is_begun: bool) -> None:
     record = desk.opened(kind, RELEASE if kind is DeployKind.ROLLBACK else None)
     if is_begun:
@@ -160,7 +128,7 @@ async def test_what_has_its_release_is_unchanged_and_stable_only_where_it_runs(
     if stable is not None:
         (desk.releases() / "stable").symlink_to(stable)
     if runs:
-        desk.serves(Instance("api"), RELEASE)
+        serve(desk.hands, Instance("api"), RELEASE)
     record = desk.opened(DeployKind.ROLLBACK, RELEASE)
     desk.deploys.resume()
     ended = await desk.ended(record)

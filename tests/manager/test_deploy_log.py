@@ -12,7 +12,7 @@ import pytest
 
 from tqunits.control.deploy_protocol import DeployOrder
 from tqunits.layout import SYSTEM_LAYOUT, Layout
-from tqunits.lifecycle.deploys import MAX_STEPS, MAX_TEXT, DeployKind, DeployOutcome
+from tqunits.lifecycle.deploys import MAX_STEPS, MAX_TEXT, DeployKind, DeployOutcome, DeployStep
 from tqunits.manager.deploy_files import KEPT, DeployFiles
 from tqunits.manager.deploy_log import DeployLog
 
@@ -122,6 +122,16 @@ async def test_a_file_that_does_not_read_is_no_history(layout: Layout, text: str
     log.open("api", ORDER, "root", release=None)
     assert (path.parent / "api.json.unreadable").read_text(encoding="utf-8") == text
     assert len(log_in(layout).of("api", 10)) == 1
+
+
+async def test_a_file_is_never_longer_than_what_is_read(layout: Layout) -> None:
+    opened = log_in(layout).open("api", ORDER, "root", release=None)
+    step = DeployStep(at_us=1, what="note", text="\U0001f600" * MAX_TEXT)
+    deploys = [replace(opened, number=number, steps=(step,) * MAX_STEPS) for number in (1, 2)]
+    deploys.append(replace(opened, number=3))
+    files = DeployFiles(layout)
+    files.save("api", deploys)
+    assert files.load() == {"api": tuple(deploys[1:])}
 
 
 async def test_a_disk_that_is_full_is_said_and_the_deploy_goes_on(tmp_path: Path) -> None:

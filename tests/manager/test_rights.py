@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tqunits.control.protocol import Problem
+from tqunits.lifecycle.release import MAX_ACTOR
 from tqunits.manager.rights import Caller, operated
 from tqunits.system.members import Person
 
@@ -42,3 +43,18 @@ def test_an_operator_is_asked_for_each_worker() -> None:
 def test_root_is_asked_for_none() -> None:
     Caller(0).require({"api", "shop"})
     assert not Caller(0).is_operator
+
+
+@pytest.mark.parametrize(
+    ("caller", "name"),
+    [
+        (Caller(0), "root"),
+        (Caller(1000, "ann", frozenset({"api"})), "1000/ann"),
+        (Caller(7, "a\nb\x1b[2J"), "7/a\\nb\\x1b[2J"),
+        (Caller(7, "\x1b" * 256), "7/" + ("\\x1b" * 256)[: MAX_ACTOR - 2]),
+    ],
+)
+def test_who_has_asked_is_written_down_as_a_bounded_printable_text(caller: Caller, name: str) -> None:
+    assert caller.name == name
+    assert len(caller.name) <= MAX_ACTOR
+    assert caller.name.isprintable()

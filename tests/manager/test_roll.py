@@ -3,59 +3,32 @@ what it could not do. tests/install/test_rolls.py has those that succeed."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
-
 import pytest
+from manager.placed import place, serve
 
 from tqunits.errors import TqunitsError
-from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.lifecycle.release import FOLDER
-from tqunits.lifecycle.state import Event
 from tqunits.manager.hands import Hands
-from tqunits.manager.harvests import Harvests
-from tqunits.manager.readiness_file import ReadinessFile
-from tqunits.manager.record import Place, Seen
-from tqunits.manager.registry import Registry
 from tqunits.manager.roll import Roll
-from tqunits.manager.router_status import Routers
 from tqunits.model import Instance
-from tqunits.system.bus import Bus
-from tqunits.units import name
-from tqunits.units.environment import serving_file
 
 pytestmark = pytest.mark.loops("uvloop")
 
 ONE, TWO, SURGE = Instance("api"), Instance("api", 2), Instance("api", 3)
 RELEASE, OLD = "0123456789ab", "ba9876543210"
-RUNS = Seen(event=Event.READY, invocation="a" * 32, started=1)
 
 
 class Rolling:
     """A worker with two replicas and a surge, of which none runs; and what its roll says."""
 
-    def __init__(self, folder: Path) -> None:
-        layout = replace(SYSTEM_LAYOUT, state=PurePosixPath(folder), runtime=PurePosixPath(folder))
-        self.layout = layout
-        self.registry = Registry()
-        self.registry.place([_place(ONE), _place(TWO), _place(SURGE)])
+    def __init__(self, hands: Hands) -> None:
+        hands.registry.place([place(ONE), place(TWO), place(SURGE, is_surge=True)])
+        self.hands = hands
         self.said: list[tuple[str, int | None]] = []
-        bus = Bus(user_mode=True)  # of a user who has no service manager here
-        self.hands = Hands(
-            bus=bus,
-            layout=layout,
-            registry=self.registry,
-            readiness=ReadinessFile(folder / "unready.json", self.registry, say=pytest.fail),
-            routers=Routers(layout, tuple),
-            harvests=Harvests(bus, layout),
-        )
 
     def runs(self, whose: Instance, release: str) -> None:
         """It serves with this release."""
-        serving = Path(serving_file(whose, self.layout.runtime))
-        serving.parent.mkdir(parents=True)
-        serving.write_text(f"{release}\n")
-        self.registry.see(whose, RUNS, 1)
+        serve(self.hands, whose, release)
 
     async def fails(self) -> str:
         """Roll to RELEASE; why that fails."""
@@ -65,16 +38,9 @@ class Rolling:
         return failed.value.message
 
 
-def _place(whose: Instance) -> Place:
-    unit = name.service(whose)
-    return Place(whose=whose, unit=unit, routes=(), hosts=(), address="", source="", is_surge=whose is SURGE)
-
-
 @pytest.fixture
-async def rolling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rolling:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # no bus is there
-    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/bus")
-    return Rolling(tmp_path)
+def rolling(hands: Hands) -> Rolling:
+    return Rolling(hands)
 
 
 async def test_a_surge_that_a_killed_manager_has_left_is_stopped(rolling: Rolling) -> None:

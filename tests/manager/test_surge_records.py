@@ -7,18 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from manager.placed import RUNS, place
 
 from tqunits.lifecycle.state import Event, State
 from tqunits.manager.operating import operable
 from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
-from tqunits.manager.record import Checked, Place, Seen, summary
+from tqunits.manager.record import Checked, Seen, summary
 from tqunits.manager.registry import Registry
 from tqunits.model import Instance
-from tqunits.units import name
 
 ONE, SURGE = Instance("api"), Instance("api", 2)
-RUNS = Seen(event=Event.READY, invocation="a" * 32, started=1)
 ILL = Checked(at=5, elapsed=1, asked="x", wrong="500", failures=1)
 
 SURGES = {
@@ -38,11 +37,6 @@ def registry(surge: Seen) -> Registry:
     found.see(ONE, RUNS, 1)
     found.see(SURGE, surge, 1)
     return found
-
-
-def place(whose: Instance, *, is_surge: bool = False) -> Place:
-    unit = name.service(whose)
-    return Place(whose=whose, unit=unit, routes=(), hosts=(), address="", source="", is_surge=is_surge)
 
 
 @pytest.mark.parametrize(("surge", "state"), SURGES.values(), ids=SURGES)

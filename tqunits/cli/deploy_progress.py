@@ -16,7 +16,7 @@ from typing import Final
 from tqunits.cli.context import Context
 from tqunits.cli.deploy_words import DeployForm, Documents, Lines, goes_on
 from tqunits.cli.output import Output
-from tqunits.cli.results import Progress
+from tqunits.cli.results import Progress, name_again
 from tqunits.cli.selection import named, parted, refuse_single
 from tqunits.control import deploying
 from tqunits.control.deploy_protocol import MOST_NUMBERS, DeployOrder, is_message
@@ -120,8 +120,7 @@ def _tell(form: DeployForm, record: DeployRecord, steps: Sequence[DeployStep]) -
 
 def _conclude(ended: Sequence[DeployRecord], output: Output) -> ExitStatus:
     failed = [record.worker for record in ended if record.outcome not in _WELL]
-    if len(failed) > 1:  # the first of them may have left the screen
-        output.message(f"failed: {', '.join(failed)}", style="red")
+    name_again(failed, output)
     return ExitStatus.FAILED if failed else ExitStatus.OK
 
 

@@ -22,7 +22,7 @@ from tqunits.host.run_time_health import RunTimeHealth
 from tqunits.host.running_release import running_release
 from tqunits.host.stale_copies import changed
 from tqunits.host.status import InstanceStatus, enabled_at_boot, statuses
-from tqunits.lifecycle.state import Detail, NoInstance, State
+from tqunits.lifecycle.state import AT_REST, Detail, NoInstance, State
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.routing.codec.document import Served
@@ -37,7 +37,6 @@ _RELEASE = "RELEASE"  # the last column, so that the others keep their places
 _FIRST = frozenset({State.FAILED, NoInstance.REFUSED, NoInstance.SKIPPED})
 _LAST = frozenset({State.HEALTHY, State.STOPPED, NoInstance.STATIC, NoInstance.NOT_INSTALLED})
 _WELL = frozenset({State.HEALTHY, NoInstance.STATIC})
-_AT_REST = frozenset({State.STOPPED, State.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +180,7 @@ def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, con
                 bus, (worker.unit for worker in units), serving(units, context.layout), context.layout.runtime
             )
         enabled = enabled_at_boot(Path(context.layout.units))
-        shown = [each for each in units if not (each.ledger.is_surge and found[each.unit].state in _AT_REST)]
+        shown = [each for each in units if not (each.ledger.is_surge and found[each.unit].state in AT_REST)]
         rows += [
             replace(
                 _of_unit(worker, found[worker.unit], health, is_enabled=worker.unit in enabled),

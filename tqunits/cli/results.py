@@ -55,9 +55,15 @@ def told(ended: Iterable[Ending], output: Output) -> ExitStatus:
     failed = [each for each in ended if each.sentence]
     for each in failed:
         _tell(each, output)
-    if len(failed) > 1:  # the first of them may have left the screen
-        output.message(f"failed: {', '.join(name.named(each.unit) for each in failed)}", style="red")
+    name_again([name.named(each.unit) for each in failed], output)
     return status_of(failed)
+
+
+def name_again(failed: Sequence[str], output: Output) -> None:
+    """Name those that have failed in one line, if there are several: what was said of the first of
+    them may have left the screen."""
+    if len(failed) > 1:
+        output.message(f"failed: {', '.join(failed)}", style="red")
 
 
 def status_of(ended: Iterable[Ending]) -> ExitStatus:

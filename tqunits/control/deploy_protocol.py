@@ -64,7 +64,6 @@ _ROOM: Final = MAX_ANSWER - 64 * 1024
 """Bytes of records in one answer. A single record always fits: its 200 steps of 4096 characters
 are 10 MB at the most."""
 
-_ORDERED: Final = frozenset({DeployKind.DEPLOY, DeployKind.ROLLBACK, DeployKind.BUILD})
 _DEPLOY_KEYS: Final = frozenset({"workers", "kind", "release", "message"})
 _PRUNE_KEYS: Final = frozenset({"workers"})
 
@@ -258,9 +257,9 @@ def _workers(body: Body) -> tuple[str, ...]:
 
 
 def _kind(value: object) -> DeployKind:
-    found = next((kind for kind in _ORDERED if kind.value == value), None)
+    found = next((kind for kind in DeployKind if kind.value == value), None)
     if found is None:
-        raise Problem(400, f"kind is one of {', '.join(sorted(_ORDERED))}")
+        raise Problem(400, f"kind is one of {', '.join(sorted(DeployKind))}")
     return found
 
 

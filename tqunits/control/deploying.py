@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from tqunits.control import deploy_protocol, manager_protocol, protocol, questions
+from tqunits.control import deploy_protocol, manager_protocol, managers, protocol, questions
 from tqunits.control.deploy_protocol import NOT_READABLE, DeployOrder, Progressed
 from tqunits.control.questions import Unanswered
-from tqunits.errors import NoSuchWorker, NotPermitted, TqunitsError
+from tqunits.errors import NoSuchWorker, TqunitsError
 from tqunits.layout import Layout
 from tqunits.lifecycle.deploys import DeployRecord
 
@@ -28,7 +28,6 @@ deploys to the disk."""
 PRUNE_PATIENCE_S: Final = 600.0
 """For the removal of releases: each may have a million files."""
 
-_FORBIDDEN: Final = 403
 _UNKNOWN: Final = 404
 _CONFLICT: Final = 409
 
@@ -106,11 +105,9 @@ def _asked(
 
 
 def _refusal(status: int, text: str) -> TqunitsError:
-    if status == _FORBIDDEN:
-        return NotPermitted(f"the manager refuses: {text}", hint="or run it with sudo")
     if status == _UNKNOWN:
         return NoSuchWorker(text, hint="'tqunits ls' lists those that are installed")
-    return TqunitsError(text if status == _CONFLICT else f"the manager refuses: {text}")
+    return TqunitsError(text) if status == _CONFLICT else managers.refusal(status, text)
 
 
 def _unreadable() -> TqunitsError:

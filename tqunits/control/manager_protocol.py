@@ -46,7 +46,7 @@ OFFER: Final = (
 )
 
 MAX_ASKED: Final = 4096
-"""The greatest request, in bytes: a hundred instances by their names."""
+"""The greatest request for jobs that a client sends, in bytes: a hundred instances by names."""
 
 LONGEST_JOB_WAIT_US: Final = 900_000_000
 """The longest wait for a job: longer than a worker that is not root's may take to start or to stop,

@@ -160,9 +160,14 @@ def _demand(layout: Layout, request: bytes, patience: float) -> Member:
         raise _away()
     if not isinstance(found, _Refusal):
         return found
-    if found.status == _FORBIDDEN:
-        raise NotPermitted(f"the manager refuses: {found.text}", hint="or run it with sudo")
-    raise TqunitsError(f"the manager refuses: {found.text}")
+    raise refusal(found.status, found.text)
+
+
+def refusal(status: int, text: str) -> TqunitsError:
+    """The error that a refusal of the manager is for who can not do without its answer."""
+    if status == _FORBIDDEN:
+        return NotPermitted(f"the manager refuses: {text}", hint="or run it with sudo")
+    return TqunitsError(f"the manager refuses: {text}")
 
 
 def _away() -> NotRunning:

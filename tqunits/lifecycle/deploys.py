@@ -14,21 +14,20 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from tqunits.late_pattern import late_pattern
-from tqunits.lifecycle.release import MAX_ACTOR, MAX_MESSAGE, RELEASE
+from tqunits.lifecycle.release import MAX_ACTOR, MAX_INSTANCE, MAX_MESSAGE, MAX_WHY, RELEASE, REVISION, WORKER
 from tqunits.lifecycle.strict_json import exactly
 from tqunits.light_dataclass import dataclass
 
-MAX_TEXT: Final = 4096
-"""Characters of a sentence or a hint: some thirty lines of a build's journal."""
+MAX_TEXT: Final = MAX_WHY
+"""Characters of a sentence or a hint, which a HarvestResult has: some thirty lines of a build's
+journal."""
 
 MAX_STEPS: Final = 200
 """Steps of one deploy: a dozen, and four for each instance of a worker with many."""
 
 STEPS: Final = frozenset(
     {
-        "look",  # the sources are compared with what was released
-        "build",
+        "build",  # the sources are looked at, and built where they have changed
         "take",  # the release is copied to where it runs
         "release_command",
         "surge",  # an instance more is started, with the new release
@@ -45,10 +44,7 @@ STEPS: Final = frozenset(
 _OF_THE_SWITCH: Final = frozenset({"surge", "drain", "restart", "healthy", "back", "stable"})
 """The steps after a release.command."""
 
-_REVISION: Final = late_pattern(r"[0-9a-f]{7,64}")  # git's SHA-1 or SHA-256, perhaps shortened
-_WORKER: Final = late_pattern(r"[a-z][a-z0-9_-]{0,23}")  # units.name.WORKER_PATTERN, which a sibling may not import
 _LAST_NUMBER: Final = 10**18
-_LAST_INSTANCE: Final = 9999
 _LONGEST_WORD: Final = 20  # of kinds, outcomes and steps
 
 
@@ -83,30 +79,31 @@ class DeployStep:
     at_us: int
     what: str  # one of STEPS
     text: str  # a sentence
-    instance: int | None  # the number of the instance that it is about; None: all of the worker
+    instance: int | None = None  # the number of the instance that it is about; None: all of the worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployRecord:
-    """One deploy of one worker."""
+    """One deploy of one worker. What has a default is not known, or has not happened, when it is
+    asked for."""
 
     number: int  # unique on this host; a later one has a greater number
     worker: str
     kind: DeployKind
     actor: str  # who has asked: root, or 1000/ann
-    message: str  # of who has asked; "" for none
+    message: str = ""  # of who has asked
     asked_us: int
-    begun_us: int | None
-    ended_us: int | None
-    outcome: DeployOutcome
-    why: str  # the sentence why it failed; "" otherwise
-    hint: str  # the last lines of its build's journal, or advice; "" otherwise
-    release: str | None  # that it makes or runs; None while nobody knows
-    before: str | None  # the release that ran when it began
-    revision: str | None  # git's
-    is_dirty: bool  # the sources were not those of the revision
-    was_stable: bool  # all instances were healthy on the release at least once
-    steps: tuple[DeployStep, ...]  # in the order in which they were taken
+    begun_us: int | None = None
+    ended_us: int | None = None
+    outcome: DeployOutcome = DeployOutcome.WAITING
+    why: str = ""  # the sentence why it failed, or what has superseded it
+    hint: str = ""  # the last lines of its build's journal, or advice
+    release: str | None = None  # that it makes or runs; None while nobody knows
+    before: str | None = None  # the release that ran when it began
+    revision: str | None = None  # git's
+    is_dirty: bool = False  # the sources were not those of the revision
+    was_stable: bool = False  # all instances were healthy on the release at least once
+    steps: tuple[DeployStep, ...] = ()  # in the order in which they were taken
 
     @property
     def needs_command(self) -> bool:
@@ -149,7 +146,7 @@ def parse_deploy(value: object) -> DeployRecord:
     found = exactly(value, "a deploy", _RECORD_KEYS)
     return DeployRecord(
         number=found.number("number", most=_LAST_NUMBER),
-        worker=found.text("worker", 24, _WORKER),
+        worker=found.text("worker", 24, WORKER),
         kind=DeployKind(found.text("kind", _LONGEST_WORD)),
         actor=found.any_text("actor", MAX_ACTOR),
         message=found.any_text("message", MAX_MESSAGE),
@@ -161,7 +158,7 @@ def parse_deploy(value: object) -> DeployRecord:
         hint=found.any_text("hint", MAX_TEXT),
         release=found.text_or_none("release", 12, RELEASE),
         before=found.text_or_none("before", 12, RELEASE),
-        revision=found.text_or_none("revision", 64, _REVISION),
+        revision=found.text_or_none("revision", 64, REVISION),
         is_dirty=found.flag("is_dirty"),
         was_stable=found.flag("was_stable"),
         steps=tuple(map(_step, found.rows("steps", MAX_STEPS))),
@@ -177,7 +174,7 @@ def _step(value: object) -> DeployStep:
         at_us=found.number("at_us", most=_LAST_NUMBER),
         what=what,
         text=found.any_text("text", MAX_TEXT),
-        instance=found.number_or_none("instance", 1, _LAST_INSTANCE),
+        instance=found.number_or_none("instance", 1, MAX_INSTANCE),
     )
 
 

@@ -56,9 +56,9 @@ RELEASE: Final = late_pattern(r"[0-9a-f]{12}")
 """The ID of a release."""
 
 _RELEASE_OR_FOLDER: Final = late_pattern(rf"[0-9a-f]{{12}}|{FOLDER}")
-_WORKER: Final = late_pattern(r"[a-z][a-z0-9_-]{0,23}")
+WORKER: Final = late_pattern(r"[a-z][a-z0-9_-]{0,23}")  # units.name.WORKER_PATTERN, which a sibling may not import
 _HEX: Final = late_pattern(r"[0-9a-f]+")
-_REVISION: Final = late_pattern(r"[0-9a-f]{40}|[0-9a-f]{64}")  # SHA-1, SHA-256
+REVISION: Final = late_pattern(r"[0-9a-f]{40}|[0-9a-f]{64}")  # SHA-1, SHA-256
 _NUMBER: Final = late_pattern(r"[1-9][0-9]{0,3}")
 
 
@@ -130,12 +130,12 @@ def parse_manifest(document: str | bytes) -> Manifest:
     """Read a manifest. Raises ValueError."""
     found = strict_object(document, MAX_DOCUMENT, _keys(Manifest))
     return Manifest(
-        worker=found.text("worker", 24, _WORKER),
+        worker=found.text("worker", 24, WORKER),
         release=found.text("release", 12, RELEASE),
         sources_digest=found.text("sources_digest", _MAX_DIGEST, _HEX),
         recipe_digest=found.text("recipe_digest", _MAX_DIGEST, _HEX),
         toolchain=tuple(_tool(row) for row in found.rows("toolchain", MAX_TOOLS)),
-        revision=found.text_or_none("revision", 64, _REVISION),
+        revision=found.text_or_none("revision", 64, REVISION),
         is_dirty=found.flag("is_dirty"),
         actor=found.text("actor", MAX_ACTOR),
         message=found.text("message", MAX_MESSAGE),
@@ -176,7 +176,7 @@ def parse_result(document: str | bytes) -> HarvestResult:
         number=found.number("number"),
         release=found.text_or_none("release", 12, RELEASE),
         is_new=found.flag("is_new"),
-        revision=found.text_or_none("revision", 64, _REVISION),
+        revision=found.text_or_none("revision", 64, REVISION),
         is_dirty=found.flag("is_dirty"),
         left=tuple(text(row, "left", _MAX_PATH) for row in found.rows("left", MAX_LEFT)),
         why=found.text("why", MAX_WHY),

@@ -80,6 +80,9 @@ TABLE: Final[Mapping[State, Mapping[Event, State]]] = {
 """UNHEALTHY has an instance that runs and one that waits for its next start alike; a check is sent
 to the first only, so PASSED never comes to the second (manager/checks.py)."""
 
+AT_REST: Final = frozenset({State.STOPPED, State.FAILED})
+"""The states of an instance that does not run, and is not started without being asked."""
+
 OF_CHECKS: Final = frozenset({Event.PASSED, Event.MISSED})
 """The events of health checks; the others are systemd's."""
 

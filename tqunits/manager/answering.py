@@ -66,7 +66,7 @@ class ManagerAnswers:
         `runtime`: the layout's."""
         self._registry = registry
         self._since = time.time_ns() // 1000
-        self._deploys = None if deploys is None else DeployAnswers(deploys, self._since)
+        self._deploys = None if deploys is None else DeployAnswers(deploys, self._since, self._tell)
         self._events = events
         self._readiness = readiness
         self._runtime = runtime
@@ -131,11 +131,7 @@ class ManagerAnswers:
         body = protocol.asked(data)
         if target == deploy_protocol.PRUNE:
             return await self._deploys.pruned(body, caller)
-        return self._deploys.accepted(body, caller, self._tell_of)
-
-    def _tell_of(self, caller: Caller, target: str, workers: Collection[str]) -> None:
-        if caller.is_operator:
-            self._journal.asked(caller.actor, target, ",".join(workers), workers)
+        return self._deploys.accepted(body, caller)
 
     async def _instances(self, caller: Caller) -> Body:
         """All of one moment that he may know of, but for the files, which are looked at first."""
@@ -167,7 +163,7 @@ class ManagerAnswers:
         question = manager_protocol.logs_question(target)
         caller.require(question.meant.workers)
         instances = self._meant(question.meant)
-        self._tell(caller, manager_protocol.LOGS, question.meant)
+        self._tell(caller, manager_protocol.LOGS, question.meant.workers, str(question.meant))
         units = dict.fromkeys(unit for whose in instances for unit in name.journals_of(whose))
         return await self._reader.read(caller.uid, list(units), question)
 
@@ -178,7 +174,7 @@ class ManagerAnswers:
         instances = operable(found, self._registry.records, METHODS[target])
         if question.meant.single and instances != found:
             raise Problem(404, "a surge is started by a roll alone, and stopped while it runs")
-        self._tell(caller, target, question.meant)
+        self._tell(caller, target, question.meant.workers, str(question.meant))
         return await operate(self._bus, self._readiness, METHODS[target], instances, question.wait_us)
 
     def _meant(self, meant: Meant) -> tuple[Instance, ...]:
@@ -190,10 +186,11 @@ class ManagerAnswers:
             raise Problem(404, f"not installed: {', '.join(missing) or meant.worker}")
         return found
 
-    def _tell(self, caller: Caller, path: str, meant: Meant | None = None) -> None:
-        """Write an operator's request to the journal; root's are nobody's to watch."""
+    def _tell(self, caller: Caller, path: str, workers: Collection[str] = (), meant: str = "") -> None:
+        """Write an operator's request to the journal; root's are nobody's to watch. `meant`: the
+        instances of these workers that it names; "" for all."""
         if caller.is_operator:
-            self._journal.asked(caller.actor, path, str(meant or ""), meant.workers if meant else ())
+            self._journal.asked(caller.actor, path, meant or ",".join(workers), workers)
 
 
 def _require(head: RequestHead, method: bytes) -> None:

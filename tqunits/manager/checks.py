@@ -149,15 +149,15 @@ class HealthChecks:
 
     def _follow(self, whose: Instance, record: InstanceRecord) -> None:
         """Check the instance while it serves."""
-        rules = record.place.health if record.seen.event is Event.READY else None
+        is_wanted = record.seen.event is Event.READY and record.place.is_checked
+        rules = record.place.health if is_wanted else None
         before = self._watched.get(whose)
-        wanted = rules is not None and record.place.is_checked
-        if before is not None and wanted and (before.invocation, before.rules) == (record.seen.invocation, rules):
+        if before is not None and (before.invocation, before.rules) == (record.seen.invocation, rules):
             return
         if before is not None:
             before.end()
             del self._watched[whose]
-        if rules is not None and wanted:
+        if rules is not None:
             streak = Streak(is_out=record.state is State.UNHEALTHY)  # an earlier manager has found it so
             self._watched[whose] = watched = _Watched(record.seen.invocation, rules, streak)
             self._after(watched, whose, self._dice.random() * rules.interval / 1e6)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from tqunits.control import deploy_protocol
-from tqunits.control.deploy_protocol import DEPLOY, HistoryQuestion, ProgressQuestion
+from tqunits.control.deploy_protocol import DEPLOY, DEPLOYS, PRUNE, HistoryQuestion, ProgressQuestion
 from tqunits.control.protocol import Body, Problem
 from tqunits.manager.deploy_desk import Deploys
 from tqunits.manager.deploy_log import DeployLog
@@ -19,35 +19,39 @@ Tell = Callable[[Caller, str, Collection[str]], None]
 class DeployAnswers:
     """The answers."""
 
-    def __init__(self, deploys: Deploys, since_us: int) -> None:
+    def __init__(self, deploys: Deploys, since_us: int, tell: Tell) -> None:
         """`since_us`: the manager's start, from which events are counted."""
         self._deploys = deploys
         self._since_us = since_us
+        self._tell = tell
 
-    def accepted(self, body: Body, caller: Caller, tell: Tell) -> Body:
+    def accepted(self, body: Body, caller: Caller) -> Body:
         """An order. Raises Problem."""
         order = deploy_protocol.deploy_order(body)
         caller.require(order.workers)
-        tell(caller, DEPLOY, order.workers)
+        self._tell(caller, DEPLOY, order.workers)
         return deploy_protocol.deploys_body(self._deploys.accept(order, caller.name))
 
     async def pruned(self, body: Body, caller: Caller) -> Body:
         """An order to remove releases. Raises Problem."""
         workers = deploy_protocol.prune_question(body)
         caller.require(workers)
+        self._tell(caller, PRUNE, workers)
         return deploy_protocol.pruned_body(await self._deploys.prune(workers))
 
     async def asked(self, target: str, caller: Caller) -> Body:
         """A question for the history, or for what has changed. Raises Problem."""
         match deploy_protocol.deploys_question(target):
             case HistoryQuestion(worker=worker, limit=limit):
-                if worker is not None:
-                    caller.require([worker])
+                workers = () if worker is None else (worker,)
+                caller.require(workers)
+                self._tell(caller, DEPLOYS, workers)
                 found = self._deploys.log.of(worker, limit, caller.operates)
                 return deploy_protocol.deploys_body(found)
             case ProgressQuestion(after=after, wait_us=wait_us, numbers=numbers):
                 log = self._deploys.log
                 _require_his(log, numbers, caller)
+                self._tell(caller, DEPLOYS, ())
                 changed = await log.wait(after, numbers, wait_us / 1e6)
                 return deploy_protocol.progress_body(changed, log.last_event, self._since_us)
 

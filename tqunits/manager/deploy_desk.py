@@ -9,7 +9,8 @@ unfinished; every step can be taken twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
+from functools import partial
 from typing import Final
 
 from tqunits.control.deploy_protocol import DeployOrder
@@ -56,7 +57,7 @@ class Deploys:
     def accept(self, order: DeployOrder, actor: str) -> tuple[DeployRecord, ...]:
         """Write an order down. Raises Problem, and then nothing was accepted."""
         releases = {worker: self._release_of(worker, order) for worker in order.workers}
-        accepted = tuple(self._accept(worker, order, actor, releases[worker]) for worker in order.workers)
+        accepted = tuple(self._accept(worker, order, actor, release) for worker, release in releases.items())
         for record in accepted:
             self._run_soon(record.worker)
         return accepted
@@ -73,17 +74,17 @@ class Deploys:
     async def _prune(self, worker: str) -> Sequence[str]:
         layout = self._hands.layout
         stable = release_links.stable_of(layout, worker)
-        if stable is None or any(each.worker == worker for each in self.log.unfinished()):
+        if stable is None or self._pending(worker):
             return ()  # one that was accepted meanwhile prunes itself
-        before = {each.release for each in release_manifests.all_of(layout, worker)}
+        before = self._releases(worker)
         try:
             await self._hands.harvests.point(worker, {}, stable)
         except TqunitsError as error:
             raise Problem(503, f"{worker}: {error}") from None
-        return sorted(before - {each.release for each in release_manifests.all_of(layout, worker)})
+        return sorted(before - self._releases(worker))
 
     def _accept(self, worker: str, order: DeployOrder, actor: str, release: str | None) -> DeployRecord:
-        waiting = [each for each in self.log.unfinished() if each.worker == worker]
+        waiting = self._pending(worker)
         record = self.log.open(worker, order, actor, release=release)
         for each in waiting:
             is_covered = order.kind is not DeployKind.BUILD or each.kind is DeployKind.BUILD  # a build runs nothing
@@ -101,17 +102,16 @@ class Deploys:
         if order.kind is not DeployKind.ROLLBACK:
             return None
         if order.release is not None:
-            if order.release not in {each.release for each in release_manifests.all_of(self._hands.layout, worker)}:
+            if order.release not in self._releases(worker):
                 raise Problem(409, f"{worker} has no release {order.release}: 'tqunits history {worker}' lists them")
             return order.release
-        is_last = not any(each.worker == worker for each in self.log.unfinished())
-        if is_last and self._earlier(worker) is None:
+        if not self._pending(worker) and self._earlier(worker) is None:
             raise Problem(409, f"{worker} has no release before the present one that was stable")
         return None
 
     def _earlier(self, worker: str) -> str | None:
         """The last release that was stable before the present one, and is still there."""
-        here = {each.release for each in release_manifests.all_of(self._hands.layout, worker)}
+        here = self._releases(worker)
         present = release_links.runs_of(self._hands.layout, worker).get(1)
         ways = ways_back(reversed(self.log.of(worker, KEPT)), present)
         return next((release for release in ways if release in here), None)
@@ -123,7 +123,7 @@ class Deploys:
 
     async def _work_off(self, worker: str) -> None:
         """Carry out what waits for this worker, one after the other."""
-        while waiting := [each for each in self.log.unfinished() if each.worker == worker]:
+        while waiting := self._pending(worker):
             await self._carry_out(waiting[0])
 
     async def _carry_out(self, record: DeployRecord) -> None:
@@ -153,16 +153,13 @@ class Deploys:
         before = dict.fromkeys(self._runs(worker), record.before or FOLDER) if was_begun else self._runs(worker)
         first = next(iter(before.values()), FOLDER)
         begun = self.log.begin(worker, number, first if is_release_id(first) else None)
-        is_new = begun.release is None and await self._found(begun)
+        release, is_new = (begun.release, False) if begun.release is not None else await self._found(begun)
         self._require_installed(worker)
-        release = self.log.get(worker, number).release
-        if release is None:  # a result without a release answers no build
-            raise DeployFailed("no release was made")
         if record.kind is DeployKind.BUILD:
             return (DeployOutcome.DONE if is_new or was_begun else DeployOutcome.UNCHANGED), False
         return await self._run(record, release, before)
 
-    async def _found(self, record: DeployRecord) -> bool:
+    async def _found(self, record: DeployRecord) -> tuple[str, bool]:
         """Have its release made, or choose it, and write it down; whether it is new. Raises
         TqunitsError."""
         if record.kind is not DeployKind.ROLLBACK:
@@ -171,7 +168,7 @@ class Deploys:
         if earlier is None:
             raise DeployFailed("no release before the present one was stable")
         self.log.made(record.worker, record.number, earlier, None, is_dirty=False)
-        return False
+        return earlier, False
 
     async def _run(self, record: DeployRecord, release: str, before: Mapping[int, str]) -> tuple[DeployOutcome, bool]:
         """Have the worker run a release that is there. Raises TqunitsError."""
@@ -182,7 +179,7 @@ class Deploys:
         if is_unchanged and release_links.stable_of(self._hands.layout, worker) == release:
             return DeployOutcome.UNCHANGED, True
         async with self._rolls:
-            roll = Roll(self._hands, worker, _Steps(self.log, worker, record.number), before)
+            roll = Roll(self._hands, worker, partial(self.log.step, worker, record.number), before)
             if record.needs_command and set(before.values()) != {release}:
                 await roll.prepare(release)
             is_stable = await roll.to(release)
@@ -193,14 +190,14 @@ class Deploys:
         is_next = all(run == release for run in self._runs(record.worker).values())
         return record.begun_us is None and is_next and not self._hands.lacking(record.worker, release)
 
-    async def _make(self, record: DeployRecord) -> bool:
+    async def _make(self, record: DeployRecord) -> tuple[str, bool]:
         """Have its release made, and written down; whether there was none such. Raises
-        DeployFailed."""
+        TqunitsError."""
         worker, number = record.worker, record.number
         async with self._builds:
             self.log.step(worker, number, "build", "its sources are looked at, and built where they have changed")
             made = await self._hands.harvests.make(worker, BuildRequest(record.actor, record.message))
-        if made.release is None:
+        if made.release is None:  # a result without a release answers no build
             raise DeployFailed("no release was made")
         self.log.made(worker, number, made.release, made.revision, is_dirty=made.is_dirty)
         what = "is made" if made.is_new else "is there already: its sources are the same"
@@ -210,28 +207,26 @@ class Deploys:
             self.log.step(worker, number, "note", f"not in the release, because not everybody may read it: {names}")
         if made.hint:
             self.log.step(worker, number, "note", made.hint)
-        return made.is_new
+        return made.release, made.is_new
 
     def _require_installed(self, worker: str) -> None:
         """It may have been uninstalled meanwhile. Raises DeployFailed."""
         if not self._hands.replicas(worker):
             raise DeployFailed("it is not installed any more")
 
+    def _pending(self, worker: str) -> Sequence[DeployRecord]:
+        """Its deploys that have not ended, the oldest first."""
+        return [each for each in self.log.unfinished() if each.worker == worker]
+
+    def _releases(self, worker: str) -> Set[str]:
+        """Those that are there."""
+        return {each.release for each in release_manifests.all_of(self._hands.layout, worker)}
+
     def _runs(self, worker: str) -> Mapping[int, str]:
         """Instance -> what it runs at its next start as things are."""
         links = release_links.runs_of(self._hands.layout, worker)
         numbers = (each.place.whose.number for each in self._hands.replicas(worker))
         return {number: links.get(number, FOLDER) for number in numbers}
-
-
-class _Steps:
-    """Writes down the steps of one deploy."""
-
-    def __init__(self, log: DeployLog, worker: str, number: int) -> None:
-        self._log, self._worker, self._number = log, worker, number
-
-    def __call__(self, what: str, text: str, instance: int | None) -> None:
-        self._log.step(self._worker, self._number, what, text, instance)
 
 
 def _told(record: DeployRecord) -> str:

@@ -26,7 +26,10 @@ KEPT: Final = 50
 
 _VERSION: Final = 1
 _MAX_FILE: Final = 16 << 20
-"""Bytes: KEPT deploys with all their steps and texts at their longest have less."""
+"""Bytes: KEPT deploys have some 100 KiB. A single one always fits: its 200 steps of 4096 characters
+are 10 MB at the most, as JSON writes them."""
+
+_FRAME: Final = 100  # bytes around the deploys
 
 _MODE: Final = 0o600
 
@@ -44,11 +47,23 @@ class DeployFiles:
         return {path.stem: _read(path) for path in paths if name.is_worker_name(path.stem)}
 
     def save(self, worker: str, deploys: Sequence[DeployRecord]) -> None:
-        """Write the last ones down. Raises OSError."""
+        """Write the last ones down, as many as the file has room for. Raises OSError."""
         path = Path(self._layout.deploys(worker))
         files.make_folder(path.parent, mode=0o700)
-        document = {"version": _VERSION, "deploys": [deploy_body(each) for each in deploys[-KEPT:]]}
-        files.write_atomically(path, json.dumps(document) + "\n", _MODE)
+        document = f'{{"version": {_VERSION}, "deploys": [{", ".join(_fitting(deploys[-KEPT:]))}]}}\n'
+        files.write_atomically(path, document, _MODE)
+
+
+def _fitting(deploys: Sequence[DeployRecord]) -> Sequence[str]:
+    """The last of these, each as JSON. Otherwise the next manager could not read the file."""
+    rows, left = [], _MAX_FILE - _FRAME
+    for each in reversed(deploys):
+        row = json.dumps(deploy_body(each))
+        left -= len(row) + len(", ")
+        if left < 0:
+            break
+        rows.append(row)
+    return rows[::-1]
 
 
 def _read(path: Path) -> tuple[DeployRecord, ...]:

@@ -59,17 +59,7 @@ class DeployLog:
             actor=actor,
             message=order.message,
             asked_us=_now(),
-            begun_us=None,
-            ended_us=None,
-            outcome=DeployOutcome.WAITING,
-            why="",
-            hint="",
             release=release,
-            before=None,
-            revision=None,
-            is_dirty=False,
-            was_stable=False,
-            steps=(),
         )
         deploys = self._records.setdefault(worker, [])
         deploys.append(record)
@@ -87,9 +77,9 @@ class DeployLog:
             replace(record, outcome=DeployOutcome.RUNNING, begun_us=record.begun_us or _now(), before=before)
         )
 
-    def made(self, worker: str, number: int, release: str, revision: str | None, *, is_dirty: bool) -> DeployRecord:
+    def made(self, worker: str, number: int, release: str, revision: str | None, *, is_dirty: bool) -> None:
         """Its release is there."""
-        return self._put(replace(self.get(worker, number), release=release, revision=revision, is_dirty=is_dirty))
+        self._put(replace(self.get(worker, number), release=release, revision=revision, is_dirty=is_dirty))
 
     def step(self, worker: str, number: int, what: str, text: str, instance: int | None = None) -> None:
         """The next step is about to be taken."""

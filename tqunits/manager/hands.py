@@ -6,7 +6,6 @@ runs."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from tqunits.host.running_release import running_release
 from tqunits.layout import Layout
@@ -19,9 +18,6 @@ from tqunits.manager.registry import Registry
 from tqunits.manager.router_status import Routers
 from tqunits.model import Instance
 from tqunits.system.bus import Bus
-
-AT_REST: Final = frozenset({State.STOPPED, State.FAILED})
-"""The states of an instance that does not run, and is not started without being asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

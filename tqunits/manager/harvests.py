@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from tqunits.errors import NotPermitted, TqunitsError
+from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
 from tqunits.lifecycle import outcome
-from tqunits.lifecycle.outcome import JobResult
 from tqunits.lifecycle.release import (
     MAX_DOCUMENT,
     BuildRequest,
@@ -22,14 +21,12 @@ from tqunits.lifecycle.release import (
     order_text,
     parse_result,
 )
+from tqunits.manager.unit_jobs import run_once
 from tqunits.system import files
-from tqunits.system.async_jobs import AsyncJobs
 from tqunits.system.bus import Bus
 from tqunits.units import name
 
 _MODE: Final = 0o600
-
-_NOT_ALLOWED: Final = "polkit lets the manager start nothing"
 
 
 class DeployFailed(TqunitsError):
@@ -47,12 +44,12 @@ class Harvests:
         self._turns: dict[str, asyncio.Lock] = {}  # by worker: it has one file for an order
 
     async def make(self, worker: str, asked: BuildRequest) -> HarvestResult:
-        """Have a release made of the worker's sources as they are. Raises DeployFailed."""
+        """Have a release made of the worker's sources as they are. Raises TqunitsError."""
         return await self._carry_out(worker, HarvestOrder(number=0, build=asked, runs={}, stable=None))
 
     async def point(self, worker: str, runs: Mapping[int, str], stable: str | None = None) -> None:
         """Decide which release instances run at their next start, and which one is stable. Raises
-        DeployFailed."""
+        TqunitsError."""
         await self._carry_out(worker, HarvestOrder(number=0, build=None, runs=runs, stable=stable))
 
     async def _carry_out(self, worker: str, order: HarvestOrder) -> HarvestResult:
@@ -66,11 +63,11 @@ class Harvests:
         try:
             files.make_folder(path.parent, mode=0o700)
             files.write_atomically(path, order_text(order), _MODE)
-            ended = await self._started(name.harvest(worker))
+            ended = await run_once(self._bus, name.harvest(worker))
             if self._result(worker, order.number) is None and ended.result == "done":
-                ended = await self._started(name.harvest(worker))  # it ran already, for an earlier manager's order
-        except NotPermitted:
-            raise DeployFailed(_NOT_ALLOWED, hint="'tqunits doctor' tells why") from None
+                ended = await run_once(
+                    self._bus, name.harvest(worker)
+                )  # it ran already, for an earlier manager's order
         except OSError as error:
             raise DeployFailed(f"the order is not written: {error}") from None
         found = self._result(worker, order.number)
@@ -80,11 +77,6 @@ class Harvests:
         if found.why:
             raise DeployFailed(found.why, hint=found.hint or None)
         return found
-
-    async def _started(self, unit: str) -> JobResult:
-        async with AsyncJobs(self._bus) as jobs:
-            (ended,) = await jobs.start([unit])
-        return ended
 
     def _result(self, worker: str, number: int) -> HarvestResult | None:
         """What came of this order; None when nothing did."""

@@ -13,22 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from tqunits.control import job_results
 from tqunits.control.protocol import Body, Problem
-from tqunits.errors import NotPermitted, TqunitsError
-from tqunits.host import pauses
+from tqunits.errors import TqunitsError
 from tqunits.lifecycle.outcome import STOPS, JobResult
 from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.record import InstanceRecord
+from tqunits.manager.unit_jobs import run_workers
 from tqunits.model import Instance
-from tqunits.system.async_jobs import AsyncJobs
 from tqunits.system.bus import Bus
 from tqunits.units import name
-
-_PAUSE_US: Final = 5_000_000
-"""For the end of a pause after a failed start, which takes no time."""
 
 
 def operable(
@@ -45,28 +40,14 @@ async def operate(bus: Bus, readiness: ReadinessFile, method: str, instances: Se
     stops = method == "StopUnit"
     (readiness.stop if stops else readiness.wanted)(instances)
     try:
-        results = await _run(bus, method, [name.service(whose) for whose in instances], wait_us)
-    except Problem:
+        results = await run_workers(bus, method, [name.service(whose) for whose in instances], timeout_us=wait_us)
+    except TqunitsError as error:
         readiness.wanted(instances)
-        raise
+        raise Problem(503, str(error)) from None
     if stops:
         failed = {result.unit for result in results if result.result not in STOPS}
         readiness.wanted(whose for whose in instances if name.service(whose) in failed)
     return job_results.body(results if wait_us else map(_queued, results))
-
-
-async def _run(bus: Bus, method: str, units: Sequence[str], wait_us: int) -> Sequence[JobResult]:
-    """What came of the jobs. Raises Problem."""
-    try:
-        async with AsyncJobs(bus) as jobs:
-            if method != "StopUnit":
-                await jobs.stop(pauses.cleared(bus, units), timeout_us=_PAUSE_US)
-            return await jobs.run(method, units, timeout_us=wait_us)
-    except NotPermitted:
-        text = "polkit lets the manager start and stop nothing: 'tqunits doctor' tells why"
-        raise Problem(503, text) from None
-    except TqunitsError as error:
-        raise Problem(503, str(error)) from None
 
 
 def _queued(result: JobResult) -> JobResult:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tqunits.health import Health, HealthType
-from tqunits.lifecycle.state import Event, State
+from tqunits.lifecycle.state import AT_REST, Event, State
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 
@@ -70,8 +70,6 @@ class Checked:
         return f"{self.asked}: {self.wrong}" if self.wrong else ""
 
 
-_AT_REST: Final = frozenset({State.STOPPED, State.FAILED})
-
 RECALLED: Final = "it failed its health checks before the manager was restarted, and was not checked since"
 
 NOT_SEEN = Seen(event=Event.ENDED)
@@ -98,7 +96,7 @@ class InstanceRecord:
     @property
     def rests(self) -> bool:
         """Whether it is a surge that does not run: nobody has to hear of it."""
-        return self.place.is_surge and self.state in _AT_REST
+        return self.place.is_surge and self.state in AT_REST
 
     @property
     def why(self) -> str:

@@ -8,17 +8,15 @@ state of its own: whether the command was run stands in the record of the deploy
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from pathlib import Path
 
-from tqunits.errors import NotPermitted, TqunitsError
-from tqunits.host import endings
+from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
 from tqunits.lifecycle import outcome
 from tqunits.lifecycle.outcome import JobResult
+from tqunits.manager import unit_jobs
 from tqunits.manager.harvests import DeployFailed, Harvests
-from tqunits.system.async_jobs import AsyncJobs
 from tqunits.system.bus import Bus
 from tqunits.system.files import read_text_if_exists
 from tqunits.units import name, release_mount, release_unit
@@ -44,35 +42,23 @@ class ReleaseCommand:
 
     async def run(self, slot: int, release: str, before: str) -> None:
         """Run it in this release. `before`: what the link of `slot` leads to afterwards. Raises
-        DeployFailed."""
+        TqunitsError."""
         await self._harvests.point(self._worker, {slot: release})
         try:
             await self._run()
-        except DeployFailed:
-            with suppress(DeployFailed):  # why the command has failed matters more
+        except TqunitsError:
+            with suppress(TqunitsError):  # why the command has failed matters more
                 await self._harvests.point(self._worker, {slot: before})
             raise
         await self._harvests.point(self._worker, {slot: before})
 
     async def _run(self) -> None:
-        try:
-            async with AsyncJobs(self._bus) as jobs:
-                (ended,) = await jobs.start([self._unit])
-        except NotPermitted:
-            raise DeployFailed("polkit lets the manager start nothing", hint="'tqunits doctor' tells why") from None
-        except TqunitsError as error:
-            raise DeployFailed(str(error)) from None
+        ended = await unit_jobs.run_once(self._bus, self._unit)
         if ended.result != "done":
-            failure = await asyncio.to_thread(self._failure, ended)
+            sentence, lines = await unit_jobs.why(ended, self._layout)
             with suppress(TqunitsError):
                 self._bus.reset_failed(self._unit)  # otherwise the host would be degraded for ever
-            raise failure
-
-    def _failure(self, ended: JobResult) -> DeployFailed:
-        """It reads the journal, so it is done in a thread."""
-        (ending,) = endings.judged([ended], self._layout, user_mode=False)
-        lines = "\n".join(text for _, text in ending.details)
-        return DeployFailed(f"its release.command {told(ended, ending.sentence)}", hint=lines or None)
+            raise DeployFailed(f"its release.command {told(ended, sentence)}", hint=lines)
 
 
 def told(ended: JobResult, sentence: str) -> str:

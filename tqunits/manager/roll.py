@@ -18,18 +18,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from tqunits.errors import NotPermitted, TqunitsError
-from tqunits.host import endings, pauses
-from tqunits.lifecycle.outcome import STOPS, JobResult
+from tqunits.errors import TqunitsError
+from tqunits.lifecycle.outcome import STOPS
 from tqunits.lifecycle.release import FOLDER
 from tqunits.lifecycle.state import State
-from tqunits.manager.hands import AT_REST, Hands
+from tqunits.manager import unit_jobs
+from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
 from tqunits.manager.release_command import ReleaseCommand
 from tqunits.manager.usage import usage_of
-from tqunits.model import INFINITY, Instance
+from tqunits.model import Instance
 from tqunits.system import memory
-from tqunits.system.async_jobs import AsyncJobs
 from tqunits.units import name
 
 DRAINED_S: Final = 10.0
@@ -38,9 +37,6 @@ the instance's own stop, and a router that hangs holds up no roll."""
 
 _FIRST_LOOK_S: Final = 0.002
 _LONGEST_LOOK_S: Final = 0.05
-
-_PAUSE_US: Final = 5_000_000
-"""For the end of a pause after a failed start, which takes no time."""
 
 Say = Callable[[str, str, int | None], None]
 """Writes a step down: its kind (lifecycle/deploys.py), a sentence, the number of the instance."""
@@ -61,7 +57,7 @@ class Roll:
 
     async def prepare(self, release: str) -> None:
         """Run the worker's `release.command`, if it has one. No instance is touched before it has
-        ended well. Raises DeployFailed."""
+        ended well. Raises TqunitsError."""
         command = ReleaseCommand(self._hands.bus, self._hands.layout, self._hands.harvests, self._worker)
         slot = command.slot
         if slot is not None:
@@ -111,7 +107,7 @@ class Roll:
 
     async def _surged(self, release: str) -> bool:
         """Start the surge with this release; whether there is one, and memory for it. Raises
-        DeployFailed."""
+        TqunitsError."""
         surge = self._hands.surge(self._worker)
         if surge is None:
             return False
@@ -162,7 +158,7 @@ class Roll:
         """Stop the surge, if one runs: an earlier manager may have left it. What goes wrong is no
         reason to undo anything: it is said."""
         surge = self._hands.surge(self._worker)
-        if surge is None or not (self._has_surge or surge.state not in AT_REST):
+        if surge is None or (surge.rests and not self._has_surge):
             return
         whose = surge.place.whose
         self._say("drain", "is not needed any more: it finishes its requests and is stopped", whose.number)
@@ -217,31 +213,13 @@ class Roll:
         return tuple(record.place.whose.number for record in self._hands.replicas(self._worker))
 
     async def _run(self, method: str, whose: Instance) -> None:
-        """Raises DeployFailed, with the sentence that `why` has."""
-        bus, unit = self._hands.bus, name.service(whose)
-        try:
-            async with AsyncJobs(bus) as jobs:
-                if method != "StopUnit":
-                    await jobs.stop(pauses.cleared(bus, [unit]), timeout_us=_PAUSE_US)
-                (ended,) = await jobs.run(method, [unit], timeout_us=INFINITY)
-        except NotPermitted:
-            raise DeployFailed("polkit lets the manager start and stop nothing", hint="'tqunits doctor'") from None
-        except TqunitsError as error:
-            raise DeployFailed(str(error)) from None
+        """Raises TqunitsError, with the sentence that `why` has."""
+        (ended,) = await unit_jobs.run_workers(self._hands.bus, method, [name.service(whose)])
         if ended.result == "canceled":
             self._others.add(whose)
         if ended.result not in (STOPS if method == "StopUnit" else {"done"}):
-            raise await self._failure(whose, ended)
-
-    async def _failure(self, whose: Instance, ended: JobResult) -> DeployFailed:
-        """Why an instance has not started. It reads the journal, so it is done in a thread."""
-
-        def judge() -> DeployFailed:
-            (ending,) = endings.judged([ended], self._hands.layout, user_mode=False)
-            hint = "\n".join(f"{label}: {text}" if label else text for label, text in ending.details)
-            return DeployFailed(f"{ending.sentence} ({whose})", hint=hint or None)
-
-        return await asyncio.to_thread(judge)
+            sentence, lines = await unit_jobs.why(ended, self._hands.layout)
+            raise DeployFailed(f"{sentence} ({whose})", hint=lines)
 
 
 def _not_run(whose: Instance) -> DeployFailed:

@@ -1,0 +1,58 @@
+"""Has systemd start, stop and restart units for the manager, waits for what comes of it, and finds
+out why it failed.
+
+The jobs have the mode `replace`, and go on whether somebody waits for them or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from tqunits.errors import NotPermitted
+from tqunits.host import endings, pauses
+from tqunits.layout import Layout
+from tqunits.lifecycle.outcome import JobResult
+from tqunits.model import INFINITY
+from tqunits.system.async_jobs import AsyncJobs
+from tqunits.system.bus import Bus
+
+_PAUSE_US: Final = 5_000_000
+"""For the end of a pause after a failed start, which takes no time."""
+
+
+async def run_workers(
+    bus: Bus, method: str, units: Sequence[str], *, timeout_us: int = INFINITY
+) -> Sequence[JobResult]:
+    """What came of a job for each of these units of workers. One that has failed and waits for its
+    next start is started now. Raises TqunitsError."""
+    async with _jobs(bus) as jobs:
+        if method != "StopUnit":
+            await jobs.stop(pauses.cleared(bus, units), timeout_us=_PAUSE_US)
+        return await jobs.run(method, units, timeout_us=timeout_us)
+
+
+async def run_once(bus: Bus, unit: str) -> JobResult:
+    """What came of a start of a unit that ends by itself. Raises TqunitsError."""
+    async with _jobs(bus) as jobs:
+        (ended,) = await jobs.start([unit])
+    return ended
+
+
+async def why(ended: JobResult, layout: Layout) -> tuple[str, str | None]:
+    """The sentence why a job has failed, and the lines that explain it further, if there are any.
+    The journal is read, so it is done in a thread."""
+    (ending,) = await asyncio.to_thread(endings.judged, [ended], layout, user_mode=False)
+    lines = "\n".join(f"{label}: {text}" if label else text for label, text in ending.details)
+    return ending.sentence, lines or None
+
+
+@asynccontextmanager
+async def _jobs(bus: Bus) -> AsyncIterator[AsyncJobs]:
+    try:
+        async with AsyncJobs(bus) as jobs:
+            yield jobs
+    except NotPermitted:
+        raise NotPermitted("polkit lets the manager start and stop nothing: 'tqunits doctor' tells why") from None
