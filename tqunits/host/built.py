@@ -88,7 +88,7 @@ def glance(worker: Worker, layout: Layout) -> Glance | None:
     record = read(worker.name, layout)
     without = {*_whole(worker), _worker_yaml(worker), *worker.writable}
     now = _glance(Path(worker.folder), frozenset(without), layout, record)
-    program = _own_program(worker)
+    program = own_program(worker)
     if record is None:
         is_built = program is not None and _is_newest(Path(worker.folder) / program, program, now.sources)
         return now if is_built else replace(now, changes=("it was never built",))
@@ -179,7 +179,7 @@ def end_in_place(worker: Worker, layout: Layout, before: Glance) -> None:
     A source that the build has changed (a lock file) is recorded as it is now. Otherwise a build
     would always be due.
     """
-    folder, program = Path(worker.folder), _own_program(worker)
+    folder, program = Path(worker.folder), own_program(worker)
     roots = _whole(worker) | (before.record.roots if before.record else frozenset[str]())
     scope = Scope(without=roots | {_worker_yaml(worker)}, all_may_read=layout.sysusers is not None)
     now = source_tree.sources(folder, before.sources, scope)
@@ -221,7 +221,7 @@ def settle(worker: Worker, layout: Layout, now: Glance) -> None:
     if now.record is None:
         record = Record(recipe=recipe(worker), is_ended=True, sources=now.sources, results={}, roots=frozenset())
         _save(worker, layout, record, Made())
-        program = _own_program(worker)
+        program = own_program(worker)
         with suppress(OSError):
             time = Path(worker.folder, program or ".").lstat().st_mtime_ns
             os.utime(path, ns=(time, time))
@@ -271,8 +271,8 @@ def _spoilt(path: str, there: Result | None) -> str:
     return f"{path} is gone" if there is None else f"{path} is not what was built"
 
 
-def _own_program(worker: Worker) -> str | None:
-    """The worker's command as a path below its folder; None for a program outside of it."""
+def own_program(worker: Worker) -> str | None:
+    """The worker's own program as a path below its folder; None for a program outside of it."""
     command = worker.command[0] if worker.command else ""
     if "/" not in command:
         return None
