@@ -75,9 +75,7 @@ def test_a_result_comes_back(result: HarvestResult) -> None:
 
 
 ORDER = HarvestOrder(number=7, build=BuildRequest("root", "first"), runs={1: FOLDER, 2: ID}, stable=ID)
-RESULT = HarvestResult(
-    number=7, release=ID, is_new=True, revision=REVISION, is_dirty=False, left=("pipe",), why="", hint=""
-)
+RESULT = HarvestResult(number=7, release=ID, is_new=True, revision=REVISION, left=("pipe",))
 MANIFEST = Manifest(
     worker="api",
     release=ID,

@@ -3,7 +3,7 @@
 A release is copied to a temporary folder beside its place, flushed, and renamed: at any moment,
 also after a power cut, it is there whole or not at all. Whatever fails on the way leaves nothing;
 what a killed run has left has a temporary name, or is a manifest without its release, and the next
-run removes it.
+`take` or `prune` removes it.
 
 One process at a time changes something here: it holds `exclusively`.
 """
