@@ -141,11 +141,17 @@ def made(worker: Worker, layout: Layout) -> Made:
     return Made(record.roots if record else frozenset(), frozenset(names), _whole(worker))
 
 
+def results_of(worker: Worker, layout: Layout) -> frozenset[str]:
+    """What in the worker's folder is a build's and no source, whether a build of ours or somebody
+    else has made it."""
+    record = read(worker.name, layout)
+    return _whole(worker) | (record.roots if record else frozenset[str]())
+
+
 def lend(worker: Worker, layout: Layout, group: int) -> None:
     """Let the build's account read the list of results, which it leaves out of its copy."""
     path = _folder(worker.name, layout) / "results"
-    before = made(worker, layout)
-    _write(path, sorted(before.roots | before.whole))
+    _write(path, sorted(results_of(worker, layout)))
     os.chown(path, -1, group)
     path.chmod(0o640)
 

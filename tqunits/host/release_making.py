@@ -122,9 +122,9 @@ class _Making:
         return release_store.take(self.layout, self.worker.name, source, manifest, confirm=confirm)
 
     def _without(self) -> frozenset[str]:
-        """Paths below the worker's folder that are no sources: what it writes, and what its builds
-        have brought there before it ran releases."""
-        results = built.made(self.worker, self.layout).roots if self.worker.build.command else ()
+        """Paths below the worker's folder that are no sources: what it writes, and what its build
+        does not see, because builds make it."""
+        results = built.results_of(self.worker, self.layout) if self.worker.build.command else ()
         return frozenset({*results, *self.worker.writable})
 
 
