@@ -88,10 +88,10 @@ class _Harvesting:
         if order.stable is not None:
             release_links.mark_stable(layout, self.worker, order.stable)
             release_links.clear(layout, self.worker, self._removed())
-        if not order.runs and order.build is None:  # it is for nothing else
-            self._prune()
         if order.build is not None:
             result = replace(result, hint=self._pruned_too())
+        elif not order.runs:  # it is for nothing else
+            self._prune()
         return result
 
     def _pruned_too(self) -> str:
