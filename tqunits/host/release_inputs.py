@@ -15,13 +15,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import stat
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from tqunits.errors import TqunitsError
 from tqunits.host import source_tree
-from tqunits.host.hostile_files import READ
 from tqunits.host.lacking import SEARCH_PATH
 from tqunits.host.release_manifests import folder_of
 from tqunits.host.source_tree import Scope, Sources
@@ -31,7 +30,7 @@ from tqunits.lifecycle.release import Tool
 from tqunits.light_dataclass import dataclass
 from tqunits.system import files
 from tqunits.system.ownership import open_below
-from tqunits.system.survey import opened_for_root
+from tqunits.system.survey import READ, opened_for_root
 
 MAX_REFERENCE: Final = 4096
 """Bytes of HEAD and of a branch's file: a name of at most PATH_MAX."""
@@ -142,14 +141,11 @@ def _packed(repository: int, name: bytes) -> bytes:
 def _read(repository: int, name: bytes, most: int) -> bytes:
     """A file of the repository without the space around it; nothing for one that is not there, no
     regular file, or too long."""
+    path = Path(os.fsdecode(name))
     try:
-        descriptor = open_below(repository, os.fsdecode(name).split("/"), READ)
-    except FileNotFoundError:
+        return files.read_opened(open_below(repository, path.parts, READ), path, most).strip()
+    except (FileNotFoundError, TqunitsError):
         return b""
-    with os.fdopen(descriptor, "rb") as reader:
-        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        text = reader.read(most + 1) if is_file else b""
-    return text.strip() if len(text) <= most else b""
 
 
 def _tool(program: str) -> Tool:

@@ -25,9 +25,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tqunits.errors import TqunitsError
-from tqunits.host.hostile_files import READ
 from tqunits.light_dataclass import dataclass
-from tqunits.system.survey import MAX_DEPTH, MAX_ENTRIES, opened, opened_below, opened_for_root
+from tqunits.system.survey import MAX_DEPTH, MAX_ENTRIES, READ, opened, opened_below, opened_for_root
 
 MAX_READ: Final = 1 << 30
 """How many bytes of one worker's files are read. Files beyond that are known by size and time

@@ -30,6 +30,9 @@ MAX_ENTRIES: Final = 500_000
 
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+"""A FIFO that has taken the name does not block its opening."""
+
 _BLOCK = 512  # bytes of st_blocks, whatever the file system (stat(2))
 _REST = 4  # the pause after a look is so many times as long, so looking takes at most a fifth of a CPU
 
@@ -152,9 +155,8 @@ def read_for_root(path: Path, most: int) -> bytes:
     """The content of a regular file in a folder of somebody else's. On the way only links of root's
     are followed, and in the place of the file none. Raises OSError, and TqunitsError for anything
     but a regular file of at most `most` bytes."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with opened_for_root(path.parent) as folder:
-        return files.read_opened(os.open(path.name, flags, dir_fd=folder), path, most)
+        return files.read_opened(os.open(path.name, READ, dir_fd=folder), path, most)
 
 
 def remove_file_for_root(path: Path) -> None:
