@@ -153,6 +153,13 @@ def test_those_that_somebody_is_to_run_stay(layout: Layout, source: Path) -> Non
     assert [each.release for each in release_manifests.all_of(layout, API)] == [TWO, ONE]
 
 
+def test_an_old_one_that_was_asked_for_again_stays(layout: Layout, source: Path) -> None:
+    """No link names it until its roll."""
+    taken(layout, source, ONE, TWO, THREE)
+    assert release_store.prune(layout, API, 1, asked_for=ONE) == (TWO,)
+    assert [each.release for each in release_manifests.all_of(layout, API)] == [THREE, ONE]
+
+
 def no_manifest(folder: Path) -> None:
     (folder / f"{ONE}.json").unlink()
 

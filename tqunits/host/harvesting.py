@@ -89,22 +89,23 @@ class _Harvesting:
             release_links.mark_stable(layout, self.worker, order.stable)
             release_links.clear(layout, self.worker, self._removed())
         if order.build is not None:
-            result = replace(result, hint=self._pruned_too())
+            result = replace(result, hint=self._pruned_too(result.release))
         elif not order.runs:  # it is for nothing else
             self._prune()
         return result
 
-    def _pruned_too(self) -> str:
-        """Why old releases are still there beside a new one, which is no reason not to run it; ""
-        when they are not."""
+    def _pruned_too(self, asked_for: str | None) -> str:
+        """Why old releases are still there beside the one that was asked for, which is no reason
+        not to run it; "" when they are not."""
         try:
-            self._prune()
+            self._prune(asked_for)
         except (OSError, TqunitsError) as error:
             return f"old releases are not removed: {error}"
         return ""
 
-    def _prune(self) -> None:
-        release_store.prune(self.premises.layout, self.worker, self._configuration.server.manager.keep_releases)
+    def _prune(self, asked_for: str | None = None) -> None:
+        keep = self._configuration.server.manager.keep_releases
+        release_store.prune(self.premises.layout, self.worker, keep, asked_for=asked_for)
 
     def _removed(self) -> frozenset[int]:
         """The numbers of instances that are not installed any more, and of the surge, which runs

@@ -89,15 +89,16 @@ def take(
     return TakenRelease(manifest, is_new=True, left=copied.left)
 
 
-def prune(layout: Layout, worker: str, keep: int) -> tuple[str, ...]:
+def prune(layout: Layout, worker: str, keep: int, *, asked_for: str | None = None) -> tuple[str, ...]:
     """Remove old releases. Returns their IDs.
 
     These stay: the newest `keep`; those that an instance is to run; the last stable one; those that
-    are mounted. Raises OSError, TqunitsError.
+    are mounted; and the one that was asked for, which may be an old one that no link names yet.
+    Raises OSError, TqunitsError.
     """
     remove_leftovers(layout, worker)
     old = [manifest.release for manifest in release_manifests.all_of(layout, worker)[keep:]]
-    named = {*release_links.runs_of(layout, worker).values(), release_links.stable_of(layout, worker)}
+    named = {*release_links.runs_of(layout, worker).values(), release_links.stable_of(layout, worker), asked_for}
     unnamed = [release for release in old if release not in named]
     used = release_links.mounted(layout, worker) if unnamed else frozenset()
     gone = tuple(release for release in unnamed if release not in used)
