@@ -27,7 +27,6 @@ from tqunits.layout import Layout
 from tqunits.lifecycle.release import BuildRequest, Manifest
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker, build_account_of
-from tqunits.printable import printable
 from tqunits.system import users
 from tqunits.system.survey import Beyond, Bounds
 
@@ -87,8 +86,8 @@ class _Making:
             toolchain=now.toolchain,
             revision=release_inputs.revision(Path(self.worker.folder)),
             is_dirty=False,  # nobody looks
-            actor=printable(asked.actor),
-            message=printable(asked.message),
+            actor=asked.actor,
+            message=asked.message,
             made_us=time.time_ns() // 1000,
             took_us=0,
             size=0,

@@ -91,7 +91,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """Make a release of the sources as they are now."""
+    """Make a release of the sources as they are now. Both texts are printable."""
 
     actor: str
     message: str
