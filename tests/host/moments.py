@@ -7,10 +7,11 @@ does nothing outside of `before`.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tqunits.system import process
@@ -103,12 +104,11 @@ def kills(deed: Callable[[], object]) -> Iterator[int]:
 
 
 def _die_at(number: int, deed: Callable[[], object]) -> None:
-    left: Mapping[str, list[None]] = {"steps": [None] * number}
+    steps = itertools.count()
 
     def hook(event: str, first: object) -> None:
-        if not left["steps"]:
+        if next(steps) == number:
             os.kill(os.getpid(), signal.SIGKILL)
-        left["steps"].pop()
 
     status = 1
     try:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from host.small_disks import small_disk
 
 from tqunits.errors import TqunitsError
 from tqunits.host.build_results import bring_home
@@ -186,14 +187,9 @@ def test_a_folder_that_is_full_leaves_nothing_of_a_build(built: Path, folder: Pa
 
 @pytest.fixture
 def small(roots: Path) -> Iterator[Path]:
-    """A folder with space for 2 MiB."""
-    place = roots / "small"
-    place.mkdir()
-    if run(["mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", str(place)]).returncode != 0:
-        pytest.skip("may not mount")
-    (place / "bin").mkdir()
-    yield place
-    run(["umount", str(place)])
+    with small_disk(roots / "small", 2) as place:
+        (place / "bin").mkdir()
+        yield place
 
 
 def test_what_can_not_be_moved_takes_all_back(built: Path, folder: Path) -> None:

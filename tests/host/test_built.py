@@ -62,6 +62,16 @@ def test_what_was_never_built_is_to_be_built(api: Worker, layout: Layout) -> Non
     assert built.glance(replace(api, build=build()), layout) is None
 
 
+def test_what_a_build_makes_completely_is_no_source(api: Worker, layout: Layout) -> None:
+    """Whoever has made it: the build does not see it, and a release is not made from it."""
+    assert built.results_of(api, layout) == frozenset()
+    loading = replace(api, build=build("npm", "ci"))
+    assert built.results_of(loading, layout) == {"node_modules"}
+    was_built(loading, layout, Made(frozenset({"run"}), frozenset({"run"})))
+    built.lend(loading, layout, os.getgid())
+    assert Path(layout.state, "built/api/results").read_text() == "node_modules\0run\0"
+
+
 def touched(folder: Path) -> None:
     os.utime(folder / "src/main.go", (0, 0))
 

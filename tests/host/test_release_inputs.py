@@ -243,16 +243,16 @@ HOLDS: dict[str, tuple[dict[str, str], str | None]] = {
 @pytest.mark.parametrize(("contents", "expected"), HOLDS.values(), ids=HOLDS)
 def test_the_revision_of_a_repository(folder: Path, contents: dict[str, str], expected: str | None) -> None:
     repository(folder, **contents)
-    assert release_inputs.revision(folder) == (expected, False)
+    assert release_inputs.revision(folder) == expected
 
 
 def test_a_folder_of_a_repository_has_its_revision(folder: Path) -> None:
     repository(folder, HEAD=REVISION)
-    assert release_inputs.revision(folder / "lib")[0] == REVISION
+    assert release_inputs.revision(folder / "lib") == REVISION
 
 
 def test_without_a_repository_there_is_none(roots: Path) -> None:
-    assert release_inputs.revision(roots) == (None, False)
+    assert release_inputs.revision(roots) is None
 
 
 def head_is_a_link(folder: Path, secret: Path) -> None:
@@ -304,7 +304,7 @@ def test_nothing_outside_of_it_is_read(folder: Path, tmp_path: Path, trick: Call
     secret = written(tmp_path / "secret", HEAD=REVISION) / "HEAD"
     secret.write_text(f"{REVISION} refs/heads/main\n" if trick is packed_is_a_link else REVISION)
     trick(folder, secret)
-    assert release_inputs.revision(folder) == (None, False)
+    assert release_inputs.revision(folder) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
@@ -313,4 +313,4 @@ def test_a_link_of_somebody_elses_to_a_repository_is_not_followed(roots: Path) -
     repository(roots / "other", HEAD=REVISION)
     (folder / ".git").symlink_to(roots / "other/.git")
     os.chown(folder / ".git", 40123, 40123, follow_symlinks=False)
-    assert release_inputs.revision(folder) == (None, False)
+    assert release_inputs.revision(folder) is None

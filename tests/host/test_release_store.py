@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from host.releases import API, ONE, THREE, TWO, draft, layout_in, own, taken, tree, written
+from host.small_disks import small_disk
 
 from tqunits.errors import TqunitsError
 from tqunits.host import release_links, release_manifests, release_store
@@ -81,24 +82,14 @@ def test_who_does_not_confirm_gets_no_release(layout: Layout, folder: Path, sour
     assert tree(folder) == set()
 
 
-def too_large(source: Path) -> Bounds:
-    return Bounds(size=10)
-
-
-def too_many(source: Path) -> Bounds:
-    return Bounds(size=1 << 20, entries=2)
-
-
-def too_deep(source: Path) -> Bounds:
-    return Bounds(size=1 << 20, depth=1)
-
-
-@pytest.mark.parametrize("bounds", [too_large, too_many, too_deep])
-def test_what_is_beyond_a_bound_leaves_nothing(
-    layout: Layout, folder: Path, source: Path, bounds: Callable[[Path], Bounds]
-) -> None:
+@pytest.mark.parametrize(
+    "bounds",
+    [Bounds(size=10), Bounds(size=1 << 20, entries=2), Bounds(size=1 << 20, depth=1)],
+    ids=["too-large", "too-many", "too-deep"],
+)
+def test_what_is_beyond_a_bound_leaves_nothing(layout: Layout, folder: Path, source: Path, bounds: Bounds) -> None:
     with pytest.raises(TqunitsError, match="it made"):
-        release_store.take(layout, API, own(source, bounds=bounds(source)), draft())
+        release_store.take(layout, API, own(source, bounds=bounds), draft())
     assert tree(folder) == set()
 
 
@@ -160,6 +151,13 @@ def test_those_that_somebody_is_to_run_stay(layout: Layout, source: Path) -> Non
     release_links.mark_stable(layout, API, TWO)
     assert release_store.prune(layout, API, 0) == (THREE,)
     assert [each.release for each in release_manifests.all_of(layout, API)] == [TWO, ONE]
+
+
+def test_an_old_one_that_was_asked_for_again_stays(layout: Layout, source: Path) -> None:
+    """No link names it until its roll."""
+    taken(layout, source, ONE, TWO, THREE)
+    assert release_store.prune(layout, API, 1, asked_for=ONE) == (TWO,)
+    assert [each.release for each in release_manifests.all_of(layout, API)] == [THREE, ONE]
 
 
 def no_manifest(folder: Path) -> None:
@@ -254,13 +252,8 @@ def test_who_waits_for_another_is_told_before(layout: Layout) -> None:
 
 @pytest.fixture
 def small(roots: Path) -> Iterator[Path]:
-    """A folder with space for 1 MiB."""
-    place = roots / "small"
-    place.mkdir()
-    if run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(place)]).returncode != 0:
-        pytest.skip("may not mount")
-    yield place
-    run(["umount", str(place)])
+    with small_disk(roots / "small", 1) as place:
+        yield place
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts")

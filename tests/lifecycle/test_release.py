@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from host.releases import draft
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,24 +76,7 @@ def test_a_result_comes_back(result: HarvestResult) -> None:
 
 
 ORDER = HarvestOrder(number=7, build=BuildRequest("root", "first"), runs={1: FOLDER, 2: ID}, stable=ID)
-RESULT = HarvestResult(
-    number=7, release=ID, is_new=True, revision=REVISION, is_dirty=False, left=("pipe",), why="", hint=""
-)
-MANIFEST = Manifest(
-    worker="api",
-    release=ID,
-    sources_digest="ab",
-    recipe_digest="cd",
-    toolchain=(Tool("/usr/bin/go", "1-2"),),
-    revision=None,
-    is_dirty=False,
-    actor="alice",
-    message="",
-    made_us=1,
-    took_us=2,
-    size=3,
-    files=4,
-)
+RESULT = HarvestResult(number=7, release=ID, is_new=True, revision=REVISION, left=("pipe",))
 
 
 @given(st.text(), st.text(), st.lists(st.text()))
@@ -193,7 +177,7 @@ BAD_MANIFESTS: dict[str, Spoil] = {
 
 @pytest.mark.parametrize("spoil", BAD_MANIFESTS.values(), ids=BAD_MANIFESTS)
 def test_a_manifest_that_is_none_is_refused(spoil: Spoil) -> None:
-    found = json.loads(release.manifest_text(MANIFEST))
+    found = json.loads(release.manifest_text(draft()))
     spoil(found)
     with pytest.raises(ValueError, match=r"."):
         release.parse_manifest(json.dumps(found))

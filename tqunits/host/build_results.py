@@ -37,11 +37,11 @@ from dataclasses import field
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host.hostile_files import READ, Untaken, file_copy, is_strange, is_taken_kind
+from tqunits.host.hostile_files import Untaken, file_copy, is_strange, is_taken_kind
 from tqunits.host.made import NOTHING, Made
 from tqunits.light_dataclass import dataclass
 from tqunits.system.files import is_temporary, temporary_name
-from tqunits.system.survey import Bounds, Tally, opened, opened_below, opened_for_root
+from tqunits.system.survey import READ, Bounds, Tally, opened, opened_below, opened_for_root
 
 
 class NotMade(TqunitsError):

@@ -23,14 +23,14 @@ ends it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tqunits import placeholders
 from tqunits.errors import TimedOut, TqunitsError
 from tqunits.host import build_results, built
-from tqunits.host.build_results import Harvest
+from tqunits.host.build_results import Harvest, NotMade
 from tqunits.host.built import Glance
 from tqunits.host.lacking import Lacking, command_missing
 from tqunits.host.progress import BarredFiles, OwnFiles, Tell, ignore, waiting
@@ -79,7 +79,7 @@ def build_for_oneself(worker: Worker, layout: Layout, now: Glance) -> Lacking | 
         if done.returncode != 0:
             return Lacking(worker=worker.name, reason=f"its build exited with status {done.returncode}", hint=said)
     if command_missing(worker):
-        return _not_made(worker, said)
+        return Lacking(worker=worker.name, reason=_not_made(worker), hint=said or None)
     built.end_in_place(worker, layout, now)
     return None
 
@@ -109,10 +109,10 @@ class Builder:
         """Build one worker. Returns what went wrong, or None when all results are in place. Raises
         TqunitsError."""
         try:
-            with self.built(worker) as said:
+            with self.built(worker):
                 home = _bring_home(worker, now.sources)
                 if command_missing(worker):
-                    return _not_made(worker, said())
+                    raise NotMade(worker.command[0])
         except BuildFailed as failed:
             return Lacking(worker=worker.name, reason=failed.message, hint=failed.hint)
         except (TqunitsError, OSError) as error:
@@ -122,11 +122,11 @@ class Builder:
         return None
 
     @contextmanager
-    def built(self, worker: Worker) -> Iterator[Callable[[], str]]:
+    def built(self, worker: Worker) -> Iterator[None]:
         """Run the build of one worker. Inside, its copy of the worker's folder is as the build has
-        left it (`workspace`); yields what tells the last lines of the build's journal.
+        left it (`workspace`); who misses the program there raises NotMade.
 
-        Raises BuildFailed, TqunitsError.
+        Raises BuildFailed, also in the place of NotMade; and TqunitsError.
         """
         self._lay_down(worker)
         built.lend(worker, SYSTEM_LAYOUT, users.group_of(build_account_of(worker.name)))
@@ -139,9 +139,9 @@ class Builder:
             if reason:
                 raise BuildFailed(reason, hint=self._said(results, units) or None)
             try:
-                yield lambda: self._said(results, units)
-            except build_results.NotMade:
-                raise BuildFailed(not_made(worker), hint=self._said(results, units) or None) from None
+                yield
+            except NotMade:
+                raise BuildFailed(_not_made(worker), hint=self._said(results, units) or None) from None
 
     def _tell_of(self, worker: str, home: Harvest) -> None:
         if home.kept.count:
@@ -272,13 +272,9 @@ def _bring_home(worker: Worker, sources: Sources) -> Harvest:
     )
 
 
-def not_made(worker: Worker) -> str:
+def _not_made(worker: Worker) -> str:
     """What to say of a build that has succeeded without a program."""
     return f"its build did not make {worker.command[0]}"
-
-
-def _not_made(worker: Worker, said: str) -> Lacking:
-    return Lacking(worker=worker.name, reason=not_made(worker), hint=said or None)
 
 
 def workspace(worker: str) -> Path:

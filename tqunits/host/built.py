@@ -29,14 +29,11 @@ from pathlib import Path
 
 from tqunits.host import release_links, source_tree
 from tqunits.host.made import Made
-from tqunits.host.source_tree import Result, Scope, Sources, TreeEntry
+from tqunits.host.source_tree import MAX_RECORD, Result, Scope, Sources, TreeEntry
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.system import files
-
-MAX_RECORD = 512 << 20
-"""Half a million paths of 1 KiB."""
 
 MAX_TOLD = 3
 """How many changes are named; the others are counted."""
@@ -88,7 +85,7 @@ def glance(worker: Worker, layout: Layout) -> Glance | None:
     record = read(worker.name, layout)
     without = {*_whole(worker), _worker_yaml(worker), *worker.writable}
     now = _glance(Path(worker.folder), frozenset(without), layout, record)
-    program = _own_program(worker)
+    program = own_program(worker)
     if record is None:
         is_built = program is not None and _is_newest(Path(worker.folder) / program, program, now.sources)
         return now if is_built else replace(now, changes=("it was never built",))
@@ -144,11 +141,17 @@ def made(worker: Worker, layout: Layout) -> Made:
     return Made(record.roots if record else frozenset(), frozenset(names), _whole(worker))
 
 
+def results_of(worker: Worker, layout: Layout) -> frozenset[str]:
+    """What in the worker's folder is a build's and no source, whether a build of ours or somebody
+    else has made it."""
+    record = read(worker.name, layout)
+    return _whole(worker) | (record.roots if record else frozenset[str]())
+
+
 def lend(worker: Worker, layout: Layout, group: int) -> None:
     """Let the build's account read the list of results, which it leaves out of its copy."""
     path = _folder(worker.name, layout) / "results"
-    before = made(worker, layout)
-    _write(path, sorted(before.roots | before.whole))
+    _write(path, sorted(results_of(worker, layout)))
     os.chown(path, -1, group)
     path.chmod(0o640)
 
@@ -179,7 +182,7 @@ def end_in_place(worker: Worker, layout: Layout, before: Glance) -> None:
     A source that the build has changed (a lock file) is recorded as it is now. Otherwise a build
     would always be due.
     """
-    folder, program = Path(worker.folder), _own_program(worker)
+    folder, program = Path(worker.folder), own_program(worker)
     roots = _whole(worker) | (before.record.roots if before.record else frozenset[str]())
     scope = Scope(without=roots | {_worker_yaml(worker)}, all_may_read=layout.sysusers is not None)
     now = source_tree.sources(folder, before.sources, scope)
@@ -221,7 +224,7 @@ def settle(worker: Worker, layout: Layout, now: Glance) -> None:
     if now.record is None:
         record = Record(recipe=recipe(worker), is_ended=True, sources=now.sources, results={}, roots=frozenset())
         _save(worker, layout, record, Made())
-        program = _own_program(worker)
+        program = own_program(worker)
         with suppress(OSError):
             time = Path(worker.folder, program or ".").lstat().st_mtime_ns
             os.utime(path, ns=(time, time))
@@ -271,8 +274,8 @@ def _spoilt(path: str, there: Result | None) -> str:
     return f"{path} is gone" if there is None else f"{path} is not what was built"
 
 
-def _own_program(worker: Worker) -> str | None:
-    """The worker's command as a path below its folder; None for a program outside of it."""
+def own_program(worker: Worker) -> str | None:
+    """The worker's own program as a path below its folder; None for a program outside of it."""
     command = worker.command[0] if worker.command else ""
     if "/" not in command:
         return None

@@ -10,6 +10,7 @@ an install.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
@@ -26,7 +27,7 @@ from tqunits.lifecycle.release import (
     parse_order,
     result_text,
 )
-from tqunits.light_dataclass import dataclass
+from tqunits.model import Configuration
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.system.survey import read_for_root
@@ -40,24 +41,17 @@ def harvest(worker: str, premises: Premises, bus: Bus) -> HarvestResult:
     Raises TqunitsError when there is no order that can be read: then there is nobody to answer.
     """
     order = _order(worker, premises.layout)
-    begun = _begun(order)
     try:
         with release_store.exclusively(premises.layout, worker):
             result = _Harvesting(premises, worker, order, bus).perform()
     except TqunitsError as error:
-        result = replace(begun, why=error.message, hint=error.hint or "")
+        result = HarvestResult(number=order.number, why=error.message, hint=error.hint or "")
     except OSError as error:
-        result = replace(begun, why=f"root could not do what was asked for: {error}")
+        result = HarvestResult(number=order.number, why=f"root could not do what was asked for: {error}")
     path = Path(premises.layout.harvest_result(worker))
     files.make_folder(path.parent)
     files.write_atomically(path, result_text(result), _RESULT_MODE)
     return result
-
-
-def _begun(order: HarvestOrder) -> HarvestResult:
-    return HarvestResult(
-        number=order.number, release=None, is_new=False, revision=None, is_dirty=False, left=(), why="", hint=""
-    )
 
 
 def _order(worker: str, layout: Layout) -> HarvestOrder:
@@ -70,47 +64,48 @@ def _order(worker: str, layout: Layout) -> HarvestOrder:
         raise TqunitsError(f"nothing is asked for: {path}: {error}", hint="'tqunits deploy' asks for it") from None
 
 
-@dataclass(frozen=True, slots=True)
 class _Harvesting:
     """One order."""
 
-    premises: Premises
-    worker: str
-    order: HarvestOrder
-    bus: Bus
+    def __init__(self, premises: Premises, worker: str, order: HarvestOrder, bus: Bus) -> None:
+        self.premises, self.worker, self.order, self.bus = premises, worker, order, bus
+
+    @cached_property
+    def _configuration(self) -> Configuration:
+        """The host's, as it is now. Raises TqunitsError."""
+        from tqunits.host import prepare  # most orders only swap links, and need no YAML, which takes 0.1 s
+
+        return prepare.configured(self.premises).configured()
 
     def perform(self) -> HarvestResult:
         """Raises TqunitsError, OSError. What went wrong has changed nothing that an instance
         runs."""
         layout, order = self.premises.layout, self.order
-        release_store.remove_leftovers(layout, self.worker)
-        result = _begun(order)
+        result = HarvestResult(number=order.number)
         if order.build is not None:
             result = self._released(order.build)
         self._point()
         if order.stable is not None:
             release_links.mark_stable(layout, self.worker, order.stable)
             release_links.clear(layout, self.worker, self._removed())
-        if not order.runs and order.build is None:  # it is for nothing else
-            self._prune()
         if order.build is not None:
-            result = replace(result, hint=self._pruned_too())
+            result = replace(result, hint=self._pruned_too(result.release))
+        elif not order.runs:  # it is for nothing else
+            self._prune()
         return result
 
-    def _pruned_too(self) -> str:
-        """Why old releases are still there beside a new one, which is no reason not to run it; ""
-        when they are not."""
+    def _pruned_too(self, asked_for: str | None) -> str:
+        """Why old releases are still there beside the one that was asked for, which is no reason
+        not to run it; "" when they are not."""
         try:
-            self._prune()
+            self._prune(asked_for)
         except (OSError, TqunitsError) as error:
             return f"old releases are not removed: {error}"
         return ""
 
-    def _prune(self) -> None:
-        from tqunits.host import prepare  # most orders only swap links, and need no YAML, which takes 0.1 s
-
-        keep = prepare.configured(self.premises).configured().server.manager.keep_releases
-        release_store.prune(self.premises.layout, self.worker, keep)
+    def _prune(self, asked_for: str | None = None) -> None:
+        keep = self._configuration.server.manager.keep_releases
+        release_store.prune(self.premises.layout, self.worker, keep, asked_for=asked_for)
 
     def _removed(self) -> frozenset[int]:
         """The numbers of instances that are not installed any more, and of the surge, which runs
@@ -127,10 +122,10 @@ class _Harvesting:
 
     def _released(self, asked: BuildRequest) -> HarvestResult:
         from tqunits.host.builder import Builder
-        from tqunits.host.configured_worker import configured_worker  # with YAML, as above
+        from tqunits.host.configured_worker import configured_worker  # as above
         from tqunits.host.release_making import make
 
-        worker = configured_worker(self.worker, self.premises)
+        worker = configured_worker(self.worker, self._configuration, self.premises.layout)
         taken = make(worker, self.premises.layout, Builder(bus=self.bus, files=()), asked)
         return HarvestResult(
             number=self.order.number,
@@ -139,6 +134,4 @@ class _Harvesting:
             revision=taken.manifest.revision,
             is_dirty=taken.manifest.is_dirty,
             left=tuple(taken.left.names),
-            why="",
-            hint="",
         )

@@ -18,9 +18,6 @@ from tqunits.late_pattern import late_pattern
 from tqunits.light_dataclass import dataclass
 from tqunits.system.survey import Tally
 
-READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""A FIFO that has taken the name does not block its opening."""
-
 MAX_NAMED: Final = 5
 """How many names are told; the others are counted."""
 

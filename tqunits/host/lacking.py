@@ -12,7 +12,7 @@ from tqunits.model import Worker
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where systemd looks for a command without a slash (systemd.service(5), COMMAND LINES). A worker
-gets the same PATH."""
+and a build get the same PATH."""
 
 _PACKAGES = {
     "go": "golang-go",

@@ -33,7 +33,7 @@ def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[Build]:
     for worker in workers:
         now = due.glance(worker, layout)
         if now is not None and now.reason and not _is_made_elsewhere(worker, now):
-            yield _step_of(worker, now)
+            yield _step_of(worker, now.reason)
 
 
 def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout, tell: Tell) -> Outcome:
@@ -54,40 +54,35 @@ class _Attempt:
 
     def perform(self) -> Lacking | None:
         """Returns why the worker can not run, or not with its present sources; None when it can."""
-        worker = self._worker
-        if release_links.is_released(self._layout, worker.name):
-            return self._release() if release_making.lacks_program(worker, self._layout) else None
-        lack = lacking.lacking(worker)
-        if lack is not None:
-            return lack
         try:
-            now = built.glance(worker, self._layout)
-            return self._build(now) if now is not None else None
+            if release_links.is_released(self._layout, self._worker.name):
+                self._release()
+                return None
+            return self._in_place()
         except TqunitsError as error:
             return self._lack(error.message, error.hint)
         except OSError as error:
             return self._lack(str(error))
 
-    def _release(self) -> Lacking | None:
-        """The release that it runs has not the program that is configured now, so the worker could
+    def _in_place(self) -> Lacking | None:
+        worker = self._worker
+        lack = lacking.lacking(worker)
+        if lack is not None:
+            return lack
+        now = built.glance(worker, self._layout)
+        return self._build(now) if now is not None else None
+
+    def _release(self) -> None:
+        """If the release that it runs has not the program that is configured now, the worker could
         not start: make one that has it."""
         worker, layout = self._worker, self._layout
-        if self._builder is None:  # with --user there are no releases
-            return None
+        if self._builder is None or not release_making.lacks_program(worker, layout):  # --user has no releases
+            return
         asked = BuildRequest("root", "install: the release before has not the program of its worker.yaml")
-        self.step = Build(
-            worker=worker.name, command=tuple(worker.build.command), reason="its release lacks its program"
-        )
-        self._tell(StepStart(self.step))
-        try:
-            with release_store.exclusively(layout, worker.name, lambda holder: self._tell(Turn(holder))):
-                release = release_making.make(worker, layout, self._builder, asked).manifest.release
-                release_links.point(layout, worker.name, {whose.number: release for whose in worker.instances})
-        except TqunitsError as error:
-            return self._lack(error.message, error.hint)
-        except OSError as error:
-            return self._lack(str(error))
-        return None
+        self._begin("its release lacks its program")
+        with release_store.exclusively(layout, worker.name, lambda holder: self._tell(Turn(holder))):
+            release = release_making.make(worker, layout, self._builder, asked).manifest.release
+            release_links.point(layout, worker.name, {whose.number: release for whose in worker.instances})
 
     def _build(self, now: Glance) -> Lacking | None:
         worker = self._worker
@@ -100,11 +95,14 @@ class _Attempt:
             return None
         if lack is not None:
             return lack
-        self.step = _step_of(worker, now)
-        self._tell(StepStart(self.step))
+        self._begin(now.reason)
         if self._builder is not None:
             return self._builder.build(worker, now)
         return builder.build_for_oneself(worker, self._layout, now)
+
+    def _begin(self, reason: str) -> None:
+        self.step = _step_of(self._worker, reason)
+        self._tell(StepStart(self.step))
 
     def _lack(self, reason: str, hint: str | None = None) -> Lacking:
         return Lacking(worker=self._worker.name, reason=f"its build is not done: {reason}", hint=hint)
@@ -118,6 +116,6 @@ def _is_made_elsewhere(worker: Worker, now: Glance) -> bool:
     return now.record is None and (has_own or not is_asked) and lacking.lacking_to_build(worker) is not None
 
 
-def _step_of(worker: Worker, now: Glance) -> Build:
-    """This build, as a step."""
-    return Build(worker=worker.name, command=tuple(worker.build.command), reason=now.reason)
+def _step_of(worker: Worker, reason: str) -> Build:
+    """Its build, as a step."""
+    return Build(worker=worker.name, command=tuple(worker.build.command), reason=reason)

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
+import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from tqunits.errors import TqunitsError
 from tqunits.host import source_tree
-from tqunits.host.hostile_files import READ
+from tqunits.host.lacking import SEARCH_PATH
 from tqunits.host.release_manifests import folder_of
 from tqunits.host.source_tree import Scope, Sources
 from tqunits.late_pattern import late_pattern
@@ -29,16 +30,7 @@ from tqunits.lifecycle.release import Tool
 from tqunits.light_dataclass import dataclass
 from tqunits.system import files
 from tqunits.system.ownership import open_below
-from tqunits.system.survey import opened_for_root
-
-MARK: Final = ".tqunits-release"
-"""The file in a release with its ID."""
-
-SEARCH_PATH: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-"""The PATH of builds (unit-templates/tq-build@.service.j2)."""
-
-MAX_RECORD: Final = 512 << 20
-"""Half a million paths of 1 KiB."""
+from tqunits.system.survey import READ, opened_for_root
 
 MAX_REFERENCE: Final = 4096
 """Bytes of HEAD and of a branch's file: a name of at most PATH_MAX."""
@@ -69,8 +61,9 @@ def identify(
     """Look at the sources in a folder, and at the programs that build them.
 
     `without`: paths that are no sources. `recipe`: a text that is another one for other settings.
-    `programs`: names to look for in SEARCH_PATH, or absolute paths. `known`: what an earlier look
-    found, so that only changed files are read. Raises OSError, and TqunitsError beyond a bound.
+    `programs`: names to look for in the PATH of builds, or absolute paths. `known`: what an earlier
+    look found, so that only changed files are read. Raises OSError, and TqunitsError beyond a
+    bound.
     """
     sources = source_tree.sources(folder, known, Scope(without=without, is_exact=True))
     toolchain = tuple(_tool(program) for program in dict.fromkeys(programs))
@@ -90,7 +83,7 @@ def known_sources(worker: str, layout: Layout) -> Sources:
     """What was remembered last; nothing when there is none, or when it can not be parsed. Raises
     OSError, TqunitsError."""
     try:
-        text = files.read_regular(_record(worker, layout), MAX_RECORD)
+        text = files.read_regular(_record(worker, layout), source_tree.MAX_RECORD)
     except FileNotFoundError:
         return {}
     form, *rows = os.fsdecode(text).split("\0")
@@ -106,23 +99,22 @@ def remember(worker: str, layout: Layout, sources: Sources) -> None:
     files.write_atomically(_record(worker, layout), "".join(f"{line}\0" for line in lines), 0o600)
 
 
-def revision(folder: Path) -> tuple[str | None, bool]:
+def revision(folder: Path) -> str | None:
     """The git revision that the sources were checked out from, of the repository that has the
-    folder; and whether they are known to differ from it.
+    folder. Whether they differ from it, only a look at every file and at git's objects could tell.
 
-    They never are: only a look at every file and at git's objects could tell. None without a
-    repository, or where `.git` is a file (a worktree) or somewhere else: what it names could be
-    anybody's.
+    None without a repository, or where `.git` is a file (a worktree) or somewhere else: what it
+    names could be anybody's.
     """
     for place in (folder, *folder.parents):
         try:
             with opened_for_root(place / ".git") as repository:
-                return _resolved(repository, b"HEAD"), False
+                return _resolved(repository, b"HEAD")
         except FileNotFoundError:
             continue
         except OSError:
-            return None, False
-    return None, False
+            return None
+    return None
 
 
 def _resolved(repository: int, name: bytes) -> str | None:
@@ -149,28 +141,21 @@ def _packed(repository: int, name: bytes) -> bytes:
 def _read(repository: int, name: bytes, most: int) -> bytes:
     """A file of the repository without the space around it; nothing for one that is not there, no
     regular file, or too long."""
+    path = Path(os.fsdecode(name))
     try:
-        descriptor = open_below(repository, os.fsdecode(name).split("/"), READ)
-    except FileNotFoundError:
+        return files.read_opened(open_below(repository, path.parts, READ), path, most).strip()
+    except (FileNotFoundError, TqunitsError):
         return b""
-    with os.fdopen(descriptor, "rb") as reader:
-        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        text = reader.read(most + 1) if is_file else b""
-    return text.strip() if len(text) <= most else b""
 
 
 def _tool(program: str) -> Tool:
     """A program by its file. A path that is relative to the worker's folder is a source itself."""
     is_source = "/" in program and not program.startswith("/")
-    for folder in () if is_source else SEARCH_PATH:
-        path = Path(os.path.realpath(Path(folder, program)))  # an absolute path stays as it is
-        try:
-            found = path.stat()
-        except OSError:
-            continue
-        if stat.S_ISREG(found.st_mode) and found.st_mode & 0o111:
-            return Tool(str(path), f"{found.st_size}-{found.st_mtime_ns}")
-    return Tool(program, "")
+    path = None if is_source else shutil.which(program, path=SEARCH_PATH)
+    if path is None:
+        return Tool(program, "")
+    found = Path(path).stat()
+    return Tool(os.path.realpath(path), f"{found.st_size}-{found.st_mtime_ns}")
 
 
 def _record(worker: str, layout: Layout) -> Path:

@@ -19,7 +19,7 @@ from tqunits.late_pattern import late_pattern
 from tqunits.layout import Layout
 from tqunits.lifecycle.release import is_release_id
 from tqunits.system import files, mounts
-from tqunits.system.survey import FOLDER
+from tqunits.system.survey import opened_for_root
 
 _RUNS: Final = "runs"
 _STABLE: Final = "stable"
@@ -128,11 +128,8 @@ def _target(link: Path) -> str:
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
     files.make_folder(folder)
-    descriptor = os.open(folder, FOLDER)
-    try:
+    with opened_for_root(folder) as descriptor:
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _swap(folder: int, name: str, target: str) -> None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
 from tqunits.host import built, lacking, release_inputs, release_links, release_store
-from tqunits.host.builder import Builder, BuildFailed, not_made, workspace
+from tqunits.host.build_results import NotMade
+from tqunits.host.builder import Builder, workspace
 from tqunits.host.hostile_files import Untaken
 from tqunits.host.release_inputs import Identified
 from tqunits.host.release_manifests import NoSuchRelease, folder_of, read
@@ -27,7 +27,6 @@ from tqunits.layout import Layout
 from tqunits.lifecycle.release import BuildRequest, Manifest
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker, build_account_of
-from tqunits.printable import printable
 from tqunits.system import users
 from tqunits.system.survey import Beyond, Bounds
 
@@ -51,8 +50,7 @@ def make(worker: Worker, layout: Layout, builder: Builder, asked: BuildRequest) 
 def lacks_program(worker: Worker, layout: Layout) -> bool:
     """Whether the release that a worker runs has not the program that its worker.yaml names."""
     release = next(iter(release_links.runs_of(layout, worker.name).values()), None)
-    program = _own_program(worker)
-    return bool(release and program) and not os.path.lexists(folder_of(worker.name, layout) / str(release) / program)
+    return release is not None and _lacks_program(worker, folder_of(worker.name, layout) / release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +78,16 @@ class _Making:
 
     def draft(self, now: Identified, asked: BuildRequest) -> Manifest:
         """The manifest, but for what is known at the end."""
-        revision, is_dirty = release_inputs.revision(Path(self.worker.folder))
         return Manifest(
             worker=self.worker.name,
             release=now.id,
             sources_digest=now.sources_digest,
             recipe_digest=now.recipe_digest,
             toolchain=now.toolchain,
-            revision=revision,
-            is_dirty=is_dirty,
-            actor=printable(asked.actor),
-            message=printable(asked.message),
+            revision=release_inputs.revision(Path(self.worker.folder)),
+            is_dirty=False,  # nobody looks
+            actor=asked.actor,
+            message=asked.message,
             made_us=time.time_ns() // 1000,
             took_us=0,
             size=0,
@@ -104,8 +101,9 @@ class _Making:
         if not worker.build.command:
             bounds = Bounds(size=worker.build.disk_max, verb="has")
             return self._take(TreeSource(Path(worker.folder), None, bounds, written, places), draft)
-        with builder.built(worker) as said:
-            _require_program(worker, said)
+        with builder.built(worker):
+            if _lacks_program(worker, workspace(worker.name)):
+                raise NotMade(worker.command[0])
             owner, bounds = users.uid_of(build_account_of(worker.name)), Bounds(size=worker.build.disk_max)
             try:
                 return self._take(TreeSource(workspace(worker.name), owner, bounds, written, places), draft)
@@ -123,20 +121,13 @@ class _Making:
         return release_store.take(self.layout, self.worker.name, source, manifest, confirm=confirm)
 
     def _without(self) -> frozenset[str]:
-        """Paths below the worker's folder that are no sources: what it writes, and what its builds
-        have brought there before it ran releases."""
-        results = built.made(self.worker, self.layout).roots if self.worker.build.command else ()
+        """Paths below the worker's folder that are no sources: what it writes, and what its build
+        does not see, because builds make it."""
+        results = built.results_of(self.worker, self.layout) if self.worker.build.command else ()
         return frozenset({*results, *self.worker.writable})
 
 
-def _own_program(worker: Worker) -> str:
-    """The worker's program as a path below its folder; "" for one outside of it."""
-    program = worker.command[0] if worker.command else ""
-    return program.removeprefix(f"{worker.folder}/") if "/" in program else ""
-
-
-def _require_program(worker: Worker, said: Callable[[], str]) -> None:
-    """Raises BuildFailed when the build has not made the worker's own program."""
-    program = _own_program(worker)
-    if program and not os.path.lexists(workspace(worker.name) / program):
-        raise BuildFailed(not_made(worker), hint=said() or None)
+def _lacks_program(worker: Worker, copy: Path) -> bool:
+    """Whether a copy of the worker's folder has not the worker's own program."""
+    program = built.own_program(worker)
+    return program is not None and not os.path.lexists(copy / program)

@@ -37,11 +37,6 @@ def manifest_of(layout: Layout, worker: str, release: str) -> Path:
     return folder_of(worker, layout) / f"{release}.json"
 
 
-def remains(worker: str, layout: Layout) -> tuple[Path, ...]:
-    """Everything that is kept of a worker's releases."""
-    return (folder_of(worker, layout),)
-
-
 def read(layout: Layout, worker: str, release: str) -> Manifest:
     """The manifest of a release that is there. Raises NoSuchRelease, and OSError."""
     if not is_release_id(release) or not (folder_of(worker, layout) / release).is_dir():

@@ -3,7 +3,7 @@
 A release is copied to a temporary folder beside its place, flushed, and renamed: at any moment,
 also after a power cut, it is there whole or not at all. Whatever fails on the way leaves nothing;
 what a killed run has left has a temporary name, or is a manifest without its release, and the next
-run removes it.
+`take` or `prune` removes it.
 
 One process at a time changes something here: it holds `exclusively`.
 """
@@ -19,7 +19,6 @@ from pathlib import Path
 from tqunits.errors import TqunitsError
 from tqunits.host import release_links, release_manifests
 from tqunits.host.hostile_files import Untaken
-from tqunits.host.release_inputs import MARK
 from tqunits.host.release_manifests import NoSuchRelease, folder_of, manifest_of
 from tqunits.host.release_tree import TreeSource, copy_tree
 from tqunits.layout import Layout
@@ -30,7 +29,7 @@ from tqunits.system import files, users
 from tqunits.system.survey import opened, opened_for_root
 
 _CLOSED, _OPEN = 0o700, 0o755
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MARK = ".tqunits-release"  # the file in a release with its ID, which alone/join.py reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,8 @@ def take(
             path = folder / draft.release
             raise TqunitsError(f"{path} is in the way: {none}", hint=f"if nothing uses it: rm -r {path}") from None
     with opened_for_root(folder) as place, _new_folder(place, folder) as (name, inside):
-        copied = copy_tree(replace(source, without=source.without | {MARK}), inside)
-        _mark(inside, draft.release)
+        copied = copy_tree(replace(source, without=source.without | {_MARK}), inside)
+        files.write_atomically(folder / name / _MARK, f"{draft.release}\n", 0o644)
         os.fchmod(inside, _OPEN)
         files.sync_file_system(folder / name)
         confirm()
@@ -90,15 +89,16 @@ def take(
     return TakenRelease(manifest, is_new=True, left=copied.left)
 
 
-def prune(layout: Layout, worker: str, keep: int) -> tuple[str, ...]:
+def prune(layout: Layout, worker: str, keep: int, *, asked_for: str | None = None) -> tuple[str, ...]:
     """Remove old releases. Returns their IDs.
 
     These stay: the newest `keep`; those that an instance is to run; the last stable one; those that
-    are mounted. Raises OSError, TqunitsError.
+    are mounted; and the one that was asked for, which may be an old one that no link names yet.
+    Raises OSError, TqunitsError.
     """
     remove_leftovers(layout, worker)
     old = [manifest.release for manifest in release_manifests.all_of(layout, worker)[keep:]]
-    named = {*release_links.runs_of(layout, worker).values(), release_links.stable_of(layout, worker)}
+    named = {*release_links.runs_of(layout, worker).values(), release_links.stable_of(layout, worker), asked_for}
     unnamed = [release for release in old if release not in named]
     used = release_links.mounted(layout, worker) if unnamed else frozenset()
     gone = tuple(release for release in unnamed if release not in used)
@@ -138,12 +138,6 @@ def _new_folder(place: int, path: Path) -> Iterator[tuple[str, int]]:
     finally:
         if os.path.lexists(path / name):
             files.remove_tree(path / name)
-
-
-def _mark(folder: int, release: str) -> None:
-    with os.fdopen(os.open(MARK, _NEW_FILE, 0o600, dir_fd=folder), "wb") as writer:
-        writer.write(f"{release}\n".encode())
-        os.fchmod(writer.fileno(), 0o644)
 
 
 def _publish(path: Path, manifest: Manifest, name: str, place: int) -> None:

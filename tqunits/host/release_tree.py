@@ -29,9 +29,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tqunits.errors import TqunitsError
-from tqunits.host.hostile_files import READ, Untaken, file_copy, is_strange, is_taken_kind
+from tqunits.host.hostile_files import Untaken, file_copy, is_strange, is_taken_kind
 from tqunits.light_dataclass import dataclass
-from tqunits.system.survey import FOLDER, Bounds, Tally, opened, opened_for_root
+from tqunits.system.survey import FOLDER, READ, Bounds, Tally, opened, opened_for_root
 
 _NOBODY: Final = 65534
 _OPEN: Final = 0o755

@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 from tqunits.errors import TqunitsError
 from tqunits.light_dataclass import dataclass
-from tqunits.system.survey import MAX_DEPTH, MAX_ENTRIES, opened, opened_below, opened_for_root
+from tqunits.system.survey import MAX_DEPTH, MAX_ENTRIES, READ, opened, opened_below, opened_for_root
 
 MAX_READ: Final = 1 << 30
 """How many bytes of one worker's files are read. Files beyond that are known by size and time
@@ -35,10 +35,12 @@ only."""
 MAX_READ_EXACTLY: Final = 16 << 30
 """The same where each byte counts: half a minute of a CPU. What is larger is data, no sources."""
 
+MAX_RECORD: Final = 512 << 20
+"""Bytes of a file that remembers paths: half a million of 1 KiB."""
+
 MAX_RESULTS: Final = 500
 """How many files of a build are looked at: those nearest to the worker's folder."""
 
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CHUNK: Final = 1 << 20
 _RACY_NS: Final = 50_000_000  # a file that changed so recently may change again and keep its times
 _NEVER: Final = frozenset({".git", "__pycache__"})
@@ -86,7 +88,7 @@ def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, TreeEntry]:
 
     Raises OSError, and TqunitsError beyond a bound.
     """
-    walk = _TreeWalk(known, scope, _left=MAX_READ_EXACTLY if scope.is_exact else MAX_READ)
+    walk = _TreeWalk(known, scope, MAX_READ_EXACTLY if scope.is_exact else MAX_READ)
     with opened_for_root(folder) as descriptor:
         walk.folder(descriptor, "", 1)
     return walk.found
@@ -150,8 +152,8 @@ def _how(was: bool, is_: bool) -> str:  # noqa: FBT001 - a row of a truth table
 class _TreeWalk:
     known: Sources
     scope: Scope
+    _left: int  # bytes that may still be read
     found: dict[str, TreeEntry] = field(default_factory=dict)
-    _left: int = MAX_READ
     _entries: int = 0
     _begin: int = field(default_factory=time.time_ns)
 
@@ -200,7 +202,7 @@ class _TreeWalk:
         if found.st_size > self._left:
             return f"{found.st_size}-{found.st_mtime_ns}"
         digest = hashlib.blake2b(digest_size=20)
-        with os.fdopen(os.open(name, _READ, dir_fd=folder), "rb", buffering=0) as reader:
+        with os.fdopen(os.open(name, READ, dir_fd=folder), "rb", buffering=0) as reader:
             opened_ = os.fstat(reader.fileno())
             if not stat.S_ISREG(opened_.st_mode) or not self._is_seen(opened_.st_mode, stat.S_IROTH):
                 raise PermissionError  # another file has this name now

@@ -91,7 +91,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """Make a release of the sources as they are now."""
+    """Make a release of the sources as they are now. Both texts are printable."""
 
     actor: str
     message: str
@@ -112,13 +112,13 @@ class HarvestResult:
     """What came of an order."""
 
     number: int
-    release: str | None  # that the build has made; None: none was asked for, or it failed
-    is_new: bool  # False: there was such a release already
-    revision: str | None
-    is_dirty: bool
-    left: tuple[str, ...]  # names that are not in the release, as they are told
-    why: str  # why it failed; empty: all is done
-    hint: str  # what to do, or the last lines of the build; of what is done, what is left to do
+    release: str | None = None  # that the build has made; None: none was asked for, or it failed
+    is_new: bool = False  # False: there was such a release already
+    revision: str | None = None
+    is_dirty: bool = False
+    left: tuple[str, ...] = ()  # names that are not in the release, as they are told
+    why: str = ""  # why it failed; empty: all is done
+    hint: str = ""  # what to do, or the last lines of the build; of what is done, what is left to do
 
 
 def is_release_id(text: str) -> bool:

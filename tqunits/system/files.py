@@ -196,7 +196,12 @@ def read_regular(path: Path, most: int) -> bytes:
 
     Raises OSError, and TqunitsError for anything but a regular file of at most `most` bytes.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    return read_opened(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), path, most)
+
+
+def read_opened(descriptor: int, path: Path, most: int) -> bytes:
+    """The same of what is open already, so that opening it has not blocked; it is closed. `path` is
+    for the message."""
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise TqunitsError(f"{path} is not a regular file")

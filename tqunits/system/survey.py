@@ -18,7 +18,7 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.light_dataclass import dataclass
-from tqunits.system import ownership
+from tqunits.system import files, ownership
 from tqunits.units import quote
 
 MAX_DEPTH: Final = 100
@@ -29,6 +29,9 @@ MAX_ENTRIES: Final = 500_000
 """Names. Ten times those of a large node_modules."""
 
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+"""A FIFO that has taken the name does not block its opening."""
 
 _BLOCK = 512  # bytes of st_blocks, whatever the file system (stat(2))
 _REST = 4  # the pause after a look is so many times as long, so looking takes at most a fifth of a CPU
@@ -149,18 +152,11 @@ def opened_for_root(path: Path) -> Iterator[int]:
 
 
 def read_for_root(path: Path, most: int) -> bytes:
-    """The content of a regular file in a folder of somebody else's; only links of root's are
-    followed. Raises OSError, and TqunitsError for anything but a regular file of at most `most`
-    bytes."""
-    with ownership.anchor(path) as anchor:
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-        with os.fdopen(ownership.open_below(anchor.descriptor, anchor.rest, flags), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise TqunitsError(f"{path} is not a regular file")
-            content = stream.read(most + 1)
-    if len(content) > most:
-        raise TqunitsError(f"{path}: longer than {most} bytes")
-    return content
+    """The content of a regular file in a folder of somebody else's. On the way only links of root's
+    are followed, and in the place of the file none. Raises OSError, and TqunitsError for anything
+    but a regular file of at most `most` bytes."""
+    with opened_for_root(path.parent) as folder:
+        return files.read_opened(os.open(path.name, READ, dir_fd=folder), path, most)
 
 
 def remove_file_for_root(path: Path) -> None:
