@@ -57,7 +57,7 @@ def command_slot(worker: Worker) -> Instance:
 
 def mounted_slot(drop_in: str, worker: str, state: PurePosixPath) -> int | None:
     """The number of the instance whose link a drop-in of ours mounts; None when it mounts none."""
-    above = f"-{folder(worker, state)}/runs/"
+    above = f"-{link(Instance(worker), state).parent}/"
     rows = (row.value for row in unitfile.parse(drop_in) if row.name == "BindReadOnlyPaths")
     found = (value.removeprefix(above).partition(":")[0] for value in rows if value.startswith(above))
     return next((int(number) for number in found if number.isascii() and number.isdecimal()), None)
