@@ -202,13 +202,22 @@ async def test_a_worker_is_stopped_when_root_and_its_operator_have_stopped_all_o
         order(folder, Traffic({"w:2": time.time_ns() // 1000}))
         assert b"The worker is stopped." in await asyncio.wait_for(held, PATIENCE)
         unready(folder)
-        held = asyncio.create_task(router.ask(GET))
-        await until(folder, waiting=1)
+        held = await waits_again(folder, router)
         unready(folder, stopped=["w"])
         assert b"The worker is stopped." in await asyncio.wait_for(held, PATIENCE)
         serving(folder, 1).touch()
         await until_draining(folder, False, True)
         assert await answers(router) == {b"1"}
+
+
+async def waits_again(folder: Path, router: Router) -> asyncio.Task[bytes]:
+    """A request that waits. Until the router has read that one may, they are answered at once."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            asked = asyncio.create_task(router.ask(GET))
+            while not asked.done():
+                if (await status(folder))["worker"]["waiting"] == 1:
+                    return asked
 
 
 async def test_nobody_waits_for_those_that_are_all_ordered_out(folder: Path) -> None:

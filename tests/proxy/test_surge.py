@@ -50,6 +50,15 @@ def start(folder: Path, number: int) -> None:
     serving(folder, number).touch()
 
 
+async def takes_requests_while_it_serves(folder: Path, router: Router) -> None:
+    start(folder, 2)
+    await until_draining(folder, False, False)
+    assert await answers(router) == {b"1", b"2"}
+    serving(folder, 2).unlink()
+    await until_draining(folder, False, True)
+    assert await answers(router) == {b"1"}
+
+
 async def test_one_that_does_not_serve_gets_nothing(folder: Path) -> None:
     async with surging(folder) as router:
         await until_draining(folder, False, True)
@@ -60,12 +69,7 @@ async def test_one_that_does_not_serve_gets_nothing(folder: Path) -> None:
 async def test_it_takes_requests_while_it_serves(folder: Path) -> None:
     async with surging(folder) as router:
         for _ in range(2):
-            start(folder, 2)
-            await until_draining(folder, False, False)
-            assert await answers(router) == {b"1", b"2"}
-            serving(folder, 2).unlink()
-            await until_draining(folder, False, True)
-            assert await answers(router) == {b"1"}
+            await takes_requests_while_it_serves(folder, router)
 
 
 async def test_it_takes_all_of_them_while_the_replica_is_out(folder: Path) -> None:
@@ -135,12 +139,7 @@ async def test_the_next_routes_make_a_replica_of_it_and_back(folder: Path) -> No
         for surge in (False, True):
             write_routes(folder, "", endpoints=endpoints, surge=surge)
             await router.told("READY=1")
-            start(folder, 2)
-            await until_draining(folder, False, False)
-            assert await answers(router) == {b"1", b"2"}
-            serving(folder, 2).unlink()
-            await until_draining(folder, False, True)
-            assert await answers(router) == {b"1"}
+            await takes_requests_while_it_serves(folder, router)
 
 
 async def test_the_metrics_have_it_while_it_serves(folder: Path) -> None:
@@ -183,6 +182,21 @@ async def test_requests_go_the_short_way_as_if_it_was_not_there(replicas: int, e
     surge.drain()
     assert ready(with_surge) == expected
     assert with_surge.pick(with_surge.endpoints[:-1]) is None
+
+
+async def test_requests_go_the_short_way_while_all_others_drain() -> None:
+    worker = state(2).workers["w"]
+    first, second, surge = worker.endpoints
+    second.drain()
+    assert ready(worker) == first.address
+    surge.undrain()
+    assert ready(worker) is None
+    first.drain()
+    assert ready(worker) == surge.address
+    surge.drain()
+    assert ready(worker) is None
+    second.undrain()
+    assert ready(worker) == second.address
 
 
 async def test_new_routes_do_not_open_it() -> None:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from tqunits.model import Instance, NotRoots, Profile, Relaxation, Sandbox, Worker, WorkerType
-from tqunits.units import release_mount, unitfile
+from tqunits.units import release_mount, sandbox, unitfile
 from units.cases import case, target, worker
 
 STANDARD = Sandbox(profile=Profile.STANDARD, relaxations=())
@@ -54,6 +54,17 @@ def test_nobody_does_with_a_service_manager_of_his_own() -> None:
 def test_a_path_that_no_unit_can_express_stays_as_it_is() -> None:
     assert release_mount.obstacle(in_folder('/srv/a"b'), target(systemd=257)) != ""
     assert release_mount.obstacle(in_folder('/srv/a"b'), target(systemd=252)) == ""
+
+
+def test_what_no_unit_can_mount_into_a_release_is_written_in_the_folder_itself() -> None:
+    one = in_folder("/srv/api", writable=("data", 'a"b'))
+    assert 'no unit can mount /srv/api/a"b,' in release_mount.obstacle(one, target(systemd=257))
+    assert release_mount.obstacle(one, target(systemd=252)) == ""
+    rows = sandbox.directives(one, (), systemd=257, user_mode=False)
+    assert [row for row in rows if row[0] in {"BindPaths", "ReadWritePaths"}] == [
+        ("BindPaths", '"/srv/api/data"'),
+        ("ReadWritePaths", r'"/srv/api/a\"b"'),
+    ]
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -103,8 +103,8 @@ def test_who_has_one(who: Worker, expected: bool) -> None:  # noqa: FBT001
 def test_with_a_users_own_manager_nobody_has_one() -> None:
     wanted = configuration(worker("a"))
     ports = assign_ports(wanted, {}).ports
-    assert surging_on(wanted, ports, {}, USER_LAYOUT) == Surges(wanted, ports)
-    assert {*surging_on(wanted, ports, {}, SYSTEM_LAYOUT).ports} == {Instance("a"), Instance("a", 2)}
+    assert surging_on(wanted, ports, {}, (), USER_LAYOUT) == Surges(wanted, ports)
+    assert {*surging_on(wanted, ports, {}, (), SYSTEM_LAYOUT).ports} == {Instance("a"), Instance("a", 2)}
 
 
 LENT = {

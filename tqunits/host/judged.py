@@ -69,27 +69,32 @@ def judge(
     claimants = _as_meant(_without(configuration, out), configuration)
     refused += contests.refusals(claimants, known, left_alone=out, gone=gone)
     out |= _names(refused)
-    assigned = assigned_ports(configuration, before, without=out)
+    busy = listening_ports()
+    assigned = assigned_ports(configuration, before, busy, without=out)
     refused += assigned.refusals
     out |= _names(refused)
     present = replace(configuration, workers=_without(configuration, out))
-    found = surging(present, assigned.ports, before, layout)
+    found = surging(present, assigned.ports, before, busy, layout)
     return Judged(present=found.configuration, ports=found.ports, refusals=tuple(refused), ungranted=ungranted)
 
 
-def assigned_ports(configuration: Configuration, before: Files, *, without: Collection[str] = frozenset()) -> Assigned:
-    """The ports that an install would assign now. `without`: workers that stay as they are."""
+def assigned_ports(
+    configuration: Configuration, before: Files, busy: Collection[int], *, without: Collection[str] = frozenset()
+) -> Assigned:
+    """The ports that an install would assign to the replicas. `busy`: those on which programs
+    listen now. `without`: workers that stay as they are."""
     meant = replace(configuration, workers=_as_meant(configuration.workers, configuration))
-    busy, surges = listening_ports(), kept_surges(before)
-    return assign_ports(meant, kept_ports(before), busy=busy, without=without, surges=surges)
+    return assign_ports(meant, kept_ports(before), busy=busy, without=without, surges=kept_surges(before))
 
 
-def surging(present: Configuration, ports: Mapping[Instance, int], before: Files, layout: Layout) -> Surges:
+def surging(
+    present: Configuration, ports: Mapping[Instance, int], before: Files, busy: Collection[int], layout: Layout
+) -> Surges:
     """The configuration with the surges that its workers would get now, and all ports. `ports`:
-    those of the replicas."""
+    those of the replicas. `busy`: those on which programs listen now."""
     if not layout.sysusers:  # with --user
         return Surges(present, ports)
-    return with_surges(present, ports, kept_ports(before), busy=listening_ports())
+    return with_surges(present, ports, kept_ports(before), busy=busy)
 
 
 def _names(refused: Iterable[Refusal]) -> frozenset[str]:

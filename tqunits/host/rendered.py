@@ -17,6 +17,7 @@ from tqunits.host.sources import load
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Host, Worker, WorkerType
 from tqunits.system import files
+from tqunits.system.listeners import listening_ports
 from tqunits.units import addresses, name
 from tqunits.units.kept import kept_instances
 from tqunits.units.rendering import RenderedFile, render, sockets_of
@@ -59,10 +60,12 @@ def rendered(sketch: Sketch, premises: Premises, names: Collection[str], *, syst
     What an install would refuse is rendered too, except workers that can have no port. Raises
     NoSuchWorker for a name that is not configured.
     """
-    assigned = assigned_ports(sketch.configuration, sketch.before)
+    busy = listening_ports()
+    assigned = assigned_ports(sketch.configuration, sketch.before, busy)
     lacking = {refusal.worker for refusal in assigned.refusals}
     workers = tuple(w for w in sketch.configuration.workers if w.name not in lacking)
-    found = surging(replace(sketch.configuration, workers=workers), assigned.ports, sketch.before, premises.layout)
+    staying = replace(sketch.configuration, workers=workers)
+    found = surging(staying, assigned.ports, sketch.before, busy, premises.layout)
     configuration = found.configuration
     requested = Requested(configuration, premises.layout, sketch.before, user_mode=premises.user_mode)
     templates = files.read_templates(premises.layout)

@@ -113,11 +113,7 @@ def description_of(worker: str) -> str:
 
 def is_in_place(worker: Worker, target: Host) -> bool:
     """Whether the worker's build runs at the path of the worker's folder."""
-    try:
-        quote.mount_word(str(worker.folder), target.systemd)
-    except quote.Unquotable:
-        return False
-    return sandbox.put_back(worker) == worker.folder
+    return quote.is_mountable(str(worker.folder), target.systemd) and sandbox.put_back(worker) == worker.folder
 
 
 def results(worker: str, target: Host) -> PurePosixPath:

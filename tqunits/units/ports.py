@@ -10,6 +10,7 @@ free port. The port of a surge (surges.py) is kept only while nobody else needs 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Instance, Listen, Server, Worker, WorkerType
@@ -52,8 +53,10 @@ def assign_ports(
     firm |= {whose: port for whose, port in lent.items() if port not in pinned.values()}  # it may be a replica now
     known = ((whose, firm.get(whose)) for w, whose in assigned if w.name not in out and firm.get(whose) != w.port)
     ports = pinned | {whose: port for whose, port in known if port is not None}
-    last = {port for whose, port in lent.items() if whose.worker not in out} - {*ports.values(), *busy}
-    free = _free(configuration.server, {*ports.values(), *kept.values(), *busy}, last)
+    low, high = configuration.server.workers.port_range
+    spare = {port for whose, port in lent.items() if whose.worker not in out and low <= port <= high}
+    last = spare - {*ports.values(), *busy}
+    free = chain(free_ports(configuration.server, {*ports.values(), *kept.values(), *busy}), sorted(last))
     lacking: dict[str, Worker] = {}
     for worker, whose in sorted(assigned, key=lambda each: (each[0].not_roots is not None, each[1])):  # root's first
         if whose not in ports and worker.name not in out:
@@ -66,11 +69,13 @@ def assign_ports(
     return Assigned(given, (*refused, *(_exhausted(configuration, worker) for worker in lacking.values())))
 
 
-def _free(server: Server, reserved: Collection[int], last: Collection[int]) -> Iterator[int]:
-    """The free ports of the range, from the lowest to the highest, and then `last`."""
+def free_ports(server: Server, reserved: Collection[int], *, downwards: bool = False) -> Iterator[int]:
+    """The ports of the range that are neither reserved nor that of the manager's metrics: from the
+    lowest to the highest, or `downwards`."""
     low, high = server.workers.port_range
-    yield from (port for port in range(low, high + 1) if port not in reserved and port != server.manager.port)
-    yield from (port for port in sorted(last) if low <= port <= high)
+    span = range(low, high + 1)
+    ordered = reversed(span) if downwards else span
+    return (port for port in ordered if port not in reserved and port != server.manager.port)
 
 
 def _of_pinned(

@@ -142,6 +142,15 @@ def mount_word(value: str, systemd: int) -> str:
     return path_word(value)
 
 
+def is_mountable(value: str, systemd: int) -> bool:
+    """Whether `mount_word` can express the path."""
+    try:
+        mount_word(value, systemd)
+    except Unquotable:
+        return False
+    return True
+
+
 def mount_pair(source: str, place: str, systemd: int) -> str:
     """The same for a path that is mounted in another place."""
     return f"{mount_word(source, systemd)}:{mount_word(place, systemd)}"

@@ -44,7 +44,9 @@ def obstacle(worker: Worker, target: Host) -> str:
         return f"its sandbox hides the folder above it: {worker.folder} lies below a home or a temporary folder"
     if not build_units.is_in_place(worker, target):
         return f"somebody else than root may rename a folder above {worker.folder}, or no unit can express this path"
-    return ""
+    unmountable = (path for path in sandbox.writable_paths(worker) if not quote.is_mountable(path, target.systemd))
+    path = next(unmountable, None)
+    return "" if path is None else f"no unit can mount {path}, which it may write, into a release"
 
 
 def command_slot(worker: Worker) -> Instance:
@@ -55,7 +57,7 @@ def command_slot(worker: Worker) -> Instance:
 
 def mounted_slot(drop_in: str, worker: str, state: PurePosixPath) -> int | None:
     """The number of the instance whose link a drop-in of ours mounts; None when it mounts none."""
-    above = f"-{folder(worker, state)}/runs/"
+    above = f"-{link(Instance(worker), state).parent}/"
     rows = (row.value for row in unitfile.parse(drop_in) if row.name == "BindReadOnlyPaths")
     found = (value.removeprefix(above).partition(":")[0] for value in rows if value.startswith(above))
     return next((int(number) for number in found if number.isascii() and number.isdecimal()), None)

@@ -18,8 +18,7 @@ from dataclasses import replace
 from tqunits import placeholders
 from tqunits.model import Host, Mode, Worker
 from tqunits.placeholders import PlaceholderKind
-from tqunits.units import build_units, command_lines, credentials, environment, name, quote, release_mount, sandbox
-from tqunits.units.limits import limit_directives
+from tqunits.units import as_worker, build_units, command_lines, credentials, environment, name, quote, release_mount
 from tqunits.units.unitfile import Copy
 
 TIMEOUT = build_units.TIMEOUT
@@ -44,22 +43,10 @@ def values(
     variables = {**home, **contract}
     program = environment.fill_in_release(worker, {**contract, **folders})
     argv = command_lines.run_once(worker, command_lines.in_folder(worker, program), target)
-    needed = [str(target.alone)]
     return {
-        "remarks": [quote.comment(line) for line in sandbox.remarks(worker.sandbox)],
+        **as_worker.values(worker, release_mount.command_slot(worker), argv, variables, target),
         "description": quote.text(f"Release command of worker {worker.name}"),
-        "source": quote.path(str(worker.source)),
-        "folder": quote.folder(str(worker.folder)),
-        "command": quote.command(argv),
-        "user": quote.account(worker.user),
-        "group": quote.account(worker.group),
-        "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
         "credentials": credentials.directives(worker, target.layout.state, copies),
-        "limits": limit_directives(worker.limits),
-        "sandbox": (
-            *release_mount.directives(worker, release_mount.command_slot(worker), target),
-            *sandbox.directives(worker, needed, systemd=target.systemd, user_mode=target.user_mode),
-        ),
     }
 
 

@@ -35,6 +35,7 @@ from tqunits.model import (
 from tqunits.units import (
     accounts,
     addresses,
+    as_worker,
     build_units,
     command_lines,
     credentials,
@@ -45,14 +46,12 @@ from tqunits.units import (
     name,
     polkit_rule,
     quote,
-    release_mount,
     release_unit,
     sandbox,
     unitfile,
 )
 from tqunits.units.environment import served_folder
 from tqunits.units.grants import grant_of
-from tqunits.units.limits import limit_directives
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.unitfile import Assignment, Copy
 
@@ -412,26 +411,15 @@ def _worker_values(
     argv = command_lines.launched(worker, whose, command_lines.in_folder(worker, filled), target)
     leaks = environment.leaks(variables) if target.user_mode else ()
     return {
+        **as_worker.values(worker, whose, argv, variables, target),
         "user_mode": target.user_mode,
-        "remarks": [quote.comment(line) for line in sandbox.remarks(worker.sandbox)],
         "description": quote.text(f"Worker {whose} on {worker.routes[0]}"),
-        "source": quote.path(str(worker.source)),
-        "folder": quote.folder(str(worker.folder)),
-        "command": quote.command(argv),
         "started": command_lines.started(whose, target, command_lines.asked(worker, port, socket, known)),
         "leave": command_lines.leave(worker, whose, target),
-        "user": quote.account(worker.user),
-        "group": quote.account(worker.group),
-        "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
         "leaks": quote.variables(leaks),
         **(_further(worker, whose) if whose.number > 1 else {"further": False}),
         "sockets": name.socket(whose) if worker.listen is Listen.FD else "",
         "unix": worker.listen is Listen.UNIX,
-        "sandbox": (
-            *release_mount.directives(worker, whose, target),
-            *sandbox.directives(worker, [str(target.alone)], systemd=target.systemd, user_mode=target.user_mode),
-        ),
-        "limits": limit_directives(worker.limits),
         **_life(worker, target),
     }
 

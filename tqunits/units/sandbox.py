@@ -159,20 +159,18 @@ def _paths(worker: Worker, needed: Iterable[str], systemd: int) -> Directives:
         rows.append((directive, quote.mount_word(str(path), systemd)))
     if writable and not is_hidden(worker):
         rows.append(("ReadWritePaths", quote.path_word(str(worker.folder))))
-    for below in worker.writable if worker.not_roots is None else ():
-        rows.append(_writable(str(worker.folder / below), systemd, is_mounted=is_hidden(worker)))
+    for given in writable_paths(worker):
+        # A release may lie over the folder that has it (release_mount.py), so it is mounted.
+        if is_hidden(worker) or quote.is_mountable(given, systemd):
+            rows.append(("BindPaths", quote.mount_word(given, systemd)))
+        else:
+            rows.append(("ReadWritePaths", quote.path_word(given)))
     return tuple(rows)
 
 
-def _writable(path: str, systemd: int, *, is_mounted: bool) -> tuple[str, str]:
-    """A folder that the worker may write. It is mounted, because a release may lie over the folder
-    that has it (release_mount.py), unless no unit can express that mount."""
-    try:
-        return ("BindPaths", quote.mount_word(path, systemd))
-    except quote.Unquotable:
-        if is_mounted:
-            raise
-        return ("ReadWritePaths", quote.path_word(path))
+def writable_paths(worker: Worker) -> Sequence[str]:
+    """The paths of the folders in its own that it may write (`writable`)."""
+    return [str(worker.folder / below) for below in worker.writable] if worker.not_roots is None else []
 
 
 def put_back(worker: Worker) -> PurePosixPath | None:

@@ -8,11 +8,12 @@ no surge and its rolls do without. A user's own service manager has none: rolls 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Instance, Listen, Worker
+from tqunits.units.ports import free_ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,9 @@ def _given(
     wanted = [worker.surge for worker in workers if worker.surge is not None]
     taken = {*ports.values()}
     given = {whose: kept[whose] for whose in wanted if whose in kept and kept[whose] not in taken}
-    server = configuration.server
-    free = _downwards(server.workers.port_range, {*taken, *kept.values(), *busy, server.manager.port})
+    free = free_ports(configuration.server, {*taken, *kept.values(), *busy}, downwards=True)
     for whose in wanted:
         port = None if whose in given else next(free, None)
         if port is not None:
             given[whose] = port
     return given
-
-
-def _downwards(span: tuple[int, int], reserved: Collection[int | None]) -> Iterator[int]:
-    low, high = span
-    return (port for port in range(high, low - 1, -1) if port not in reserved)

@@ -38,6 +38,10 @@ connecting."""
 class Watcher:
     """A worker that sends requests to an endpoint."""
 
+    def sort_out(self) -> None:
+        """The endpoint begins or ends to drain."""
+        raise AssertionError
+
     def refresh(self) -> None:
         """Something has changed that decides whether a request may go there the short way."""
         raise AssertionError
@@ -141,13 +145,13 @@ class Availability:
         """Send no new requests here; running ones are finished."""
         self.draining = True
         for watcher in self.watchers:
-            watcher.refresh()
+            watcher.sort_out()
 
     def undrain(self) -> None:
         """Send requests here again."""
         self.draining = False
         for watcher in self.watchers:
-            watcher.refresh()
+            watcher.sort_out()
         self.came_up()
 
     async def drained(self) -> None:

@@ -7,8 +7,9 @@ request in the queue tries whether an endpoint is back, again and again after gr
 others follow when it has succeeded.
 
 The last endpoint may be a surge's: an instance that runs during a roll only (model.Worker.surge).
-While that does not serve, the worker is as if it had no such endpoint. `refresh` decides that, when
-an endpoint begins or ends to drain, and no request pays for it.
+While that does not serve, it drains; and endpoints that drain are left out of all choices, as if
+the worker did not have them. They are sorted out when one begins or ends to drain, and no request
+pays for it.
 
 A reload of the routes that keeps a worker's name keeps this object.
 """
@@ -74,9 +75,8 @@ class Worker(Watcher):
 
     __slots__ = (
         "_loop",
-        "_replicas",
+        "_open",
         "_timer",
-        "_used",
         "away",
         "endpoints",
         "in_flight",
@@ -100,14 +100,13 @@ class Worker(Watcher):
         self.metrics = metrics
         self.endpoints: tuple[Endpoint, ...] = ()  # of all its instances, in the order of their numbers
         self.surge: Endpoint | None = None  # the last of them, if it is a surge's
-        self._replicas: tuple[Endpoint, ...] = ()  # the others
-        self._used: tuple[Endpoint, ...] = ()  # all, or the replicas while the surge does not serve
+        self._open: tuple[Endpoint, ...] = ()  # those that do not drain
         self.max_inflight = 1
         self.queue_ticks = NEVER
         self.retry = Retry.IDEMPOTENT
         self.repeated = IDEMPOTENT  # methods of requests that may be sent twice
         self.start_s = 0.0  # the longest time of a start; 0: no limit
-        self.ready: Endpoint | None = None  # the only endpoint, while requests may go there at once
+        self.ready: Endpoint | None = None  # the only open endpoint, while requests may go there at once
         self.in_flight = 0  # requests that have begun
         self.queue: deque[Waiter] = deque()
         self.paused = False  # every request waits
@@ -126,12 +125,11 @@ class Worker(Watcher):
         self.start_s = routed.start_us / 1e6
         self.endpoints = endpoints
         self.surge = endpoints[-1] if routed.surge else None
-        self._replicas = endpoints[:-1] if routed.surge else endpoints
         if routed.disabled or self.away == DISABLED:
             self.go_away(DISABLED if routed.disabled else None)
         for endpoint in endpoints:
             endpoint.watchers.add(self)
-        self.refresh()
+        self.sort_out()
         self.release()
 
     def is_surge(self, number: int) -> bool:
@@ -152,17 +150,20 @@ class Worker(Watcher):
         away = DRAINED if self.away is None and self.order == DRAIN else self.away
         return (away, AWAY_RETRY_AFTER) if away is not None else None
 
+    def sort_out(self) -> None:
+        """Find the endpoints that do not drain."""
+        self._open = tuple([endpoint for endpoint in self.endpoints if not endpoint.draining])
+        self.refresh()
+
     def refresh(self) -> None:
         """Something has changed that decides whether a request may go the short way, to `ready`."""
-        surge = self.surge
-        self._used = endpoints = self._replicas if surge is not None and surge.draining else self.endpoints
-        open_ = len(endpoints) == 1 and not endpoints[0].failures and not endpoints[0].draining
+        endpoints = self._open
         waits = self.queue or self.paused or self.refusal is not None
-        self.ready = endpoints[0] if open_ and not waits else None
+        self.ready = endpoints[0] if len(endpoints) == 1 and not endpoints[0].failures and not waits else None
 
     def pick(self, tried: Iterable[Availability]) -> Endpoint | None:
         """The endpoint for the next attempt: one that takes requests and is not in `tried`."""
-        endpoints = self._used
+        endpoints = self._open
         if len(endpoints) == 1 and not tried:
             return endpoints[0] if endpoints[0].takes_requests else None
         left = [endpoint for endpoint in endpoints if endpoint not in tried and endpoint.takes_requests]
@@ -270,7 +271,7 @@ class Worker(Watcher):
         self.refresh()
         if self._timer is not None or not self.queue or self.paused or self.in_flight >= self.max_inflight:
             return
-        times = [endpoint.down_until for endpoint in self.endpoints if not endpoint.draining]
+        times = [endpoint.down_until for endpoint in self._open]
         if times:
             self._timer = self._loop.call_at(min(times), self._after_pause)
 
