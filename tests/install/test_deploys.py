@@ -344,3 +344,20 @@ def test_a_deploy_starts_a_worker_that_has_failed_too_often(deploying: Site) -> 
     site.run("deploy", "alpha")
     assert site.get("/alpha/?id=7")[0] == 200
     assert history(site)[0]["was_stable"] is True
+
+
+def test_what_has_not_changed_waits_for_no_build(deploying: Site) -> None:
+    site = deploying
+    site.run("deploy", "alpha")
+    site.machine.write(f"{ROOT}/go", "")
+    site.worker("beta")
+    site.machine.write(f"{ROOT}/workers/beta/make", f"#!/bin/sh\nuntil [ -e {ROOT}/go ]; do :; done\n{MAKE}\n", 0o755)
+    site.yaml("beta", "path: /beta\ntype: exec\nbuild: [./make]\ncommand: [bin/run]\n")
+    site.install()
+    site.machine.remove(f"{ROOT}/go")
+    site.run("deploy", "beta", "--detach")
+    wait(site, lambda: site.machine.show("tq-build@beta.service", "ActiveState") == "activating")
+    assert "nothing has changed" in site.run("deploy", "alpha")
+    assert site.machine.show("tq-build@beta.service", "ActiveState") == "activating"
+    site.machine.write(f"{ROOT}/go", "")
+    site.run("deploy", "beta")

@@ -22,7 +22,7 @@ numbers = st.integers(0, (1 << 63) - 1)
 ids = st.text("0123456789abcdef", min_size=12, max_size=12)
 digests = st.text("0123456789abcdef", min_size=1, max_size=128)
 revisions = st.none() | st.text("0123456789abcdef", min_size=40, max_size=40)
-requests = st.builds(BuildRequest, printable, printable)
+requests = st.builds(BuildRequest, printable, printable, st.booleans())
 
 manifests = st.builds(
     Manifest,

@@ -24,6 +24,7 @@ from tqunits.lifecycle.release import (
     BuildRequest,
     HarvestOrder,
     HarvestResult,
+    Manifest,
     parse_order,
     result_text,
 )
@@ -88,10 +89,10 @@ class _Harvesting:
         if order.stable is not None:
             release_links.mark_stable(layout, self.worker, order.stable)
             release_links.clear(layout, self.worker, self._removed())
-        if order.build is not None:
-            result = replace(result, hint=self._pruned_too(result.release))
-        elif not order.runs:  # it is for nothing else
+        if order.build is None and not order.runs:  # it is for nothing else
             self._prune()
+        if order.build is not None and not order.build.only_look:
+            result = replace(result, hint=self._pruned_too(result.release))
         return result
 
     def _pruned_too(self, asked_for: str | None) -> str:
@@ -121,17 +122,19 @@ class _Harvesting:
         release_links.clear(self.premises.layout, self.worker, [n for n, run in wanted.items() if run == FOLDER])
 
     def _released(self, asked: BuildRequest) -> HarvestResult:
+        from tqunits.host import release_making
         from tqunits.host.builder import Builder
         from tqunits.host.configured_worker import configured_worker  # as above
-        from tqunits.host.release_making import make
 
-        worker = configured_worker(self.worker, self._configuration, self.premises.layout)
-        taken = make(worker, self.premises.layout, Builder(bus=self.bus, files=()), asked)
-        return HarvestResult(
-            number=self.order.number,
-            release=taken.manifest.release,
-            is_new=taken.is_new,
-            revision=taken.manifest.revision,
-            is_dirty=taken.manifest.is_dirty,
-            left=tuple(taken.left.names),
-        )
+        layout, number = self.premises.layout, self.order.number
+        worker = configured_worker(self.worker, self._configuration, layout)
+        if asked.only_look:
+            found = release_making.find(worker, layout)
+            return HarvestResult(number=number) if found is None else _result(number, found)
+        taken = release_making.make(worker, layout, Builder(bus=self.bus, files=()), asked)
+        return replace(_result(number, taken.manifest), is_new=taken.is_new, left=tuple(taken.left.names))
+
+
+def _result(number: int, there: Manifest) -> HarvestResult:
+    """The answer with a release that is there."""
+    return HarvestResult(number=number, release=there.release, revision=there.revision, is_dirty=there.is_dirty)

@@ -47,6 +47,15 @@ def make(worker: Worker, layout: Layout, builder: Builder, asked: BuildRequest) 
         return making.taken(making.draft(now, asked), builder)
 
 
+def find(worker: Worker, layout: Layout) -> Manifest | None:
+    """The release of the worker's sources as they are, where it is there. Raises TqunitsError,
+    OSError."""
+    try:
+        return read(layout, worker.name, _Making(worker, layout, time.monotonic_ns()).identify().id)
+    except NoSuchRelease:
+        return None
+
+
 def lacks_program(worker: Worker, layout: Layout) -> bool:
     """Whether the release that a worker runs has not the program that its worker.yaml names."""
     release = next(iter(release_links.runs_of(layout, worker.name).values()), None)

@@ -95,6 +95,7 @@ class BuildRequest:
 
     actor: str
     message: str
+    only_look: bool = False  # find the one that is there, and make none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,7 @@ class HarvestResult:
     """What came of an order."""
 
     number: int
-    release: str | None = None  # that the build has made; None: none was asked for, or it failed
+    release: str | None = None  # that the build has made or found; None: none was asked for or is there, or it failed
     is_new: bool = False  # False: there was such a release already
     revision: str | None = None
     is_dirty: bool = False
@@ -203,7 +204,9 @@ def _build(order: StrictObject) -> BuildRequest | None:
     if order.members["build"] is None:
         return None
     found = exactly(order.members["build"], "build", _keys(BuildRequest))
-    return BuildRequest(found.text("actor", MAX_ACTOR), found.text("message", MAX_MESSAGE))
+    return BuildRequest(
+        found.text("actor", MAX_ACTOR), found.text("message", MAX_MESSAGE), only_look=found.flag("only_look")
+    )
 
 
 def _runs(table: Mapping[str, object]) -> Mapping[int, str]:

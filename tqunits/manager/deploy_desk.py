@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -18,7 +19,7 @@ from tqunits.control.protocol import Problem
 from tqunits.errors import TqunitsError
 from tqunits.host import release_links, release_manifests
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
-from tqunits.lifecycle.release import FOLDER, BuildRequest, is_release_id
+from tqunits.lifecycle.release import FOLDER, BuildRequest, HarvestResult, is_release_id
 from tqunits.lifecycle.way_back import ways_back
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.deploy_files import KEPT
@@ -194,9 +195,8 @@ class Deploys:
         """Have its release made, and written down; whether there was none such. Raises
         TqunitsError."""
         worker, number = record.worker, record.number
-        async with self._builds:
-            self.log.step(worker, number, "build", "its sources are looked at, and built where they have changed")
-            made = await self._hands.harvests.make(worker, BuildRequest(record.actor, record.message))
+        self.log.step(worker, number, "build", "its sources are looked at, and built where they have changed")
+        made = await self._made(worker, BuildRequest(record.actor, record.message))
         if made.release is None:  # a result without a release answers no build
             raise DeployFailed("no release was made")
         self.log.made(worker, number, made.release, made.revision, is_dirty=made.is_dirty)
@@ -208,6 +208,16 @@ class Deploys:
         if made.hint:
             self.log.step(worker, number, "note", made.hint)
         return made.release, made.is_new
+
+    async def _made(self, worker: str, asked: BuildRequest) -> HarvestResult:
+        """The release of its sources. While another worker is built, it is looked first whether it
+        is there: what has not changed waits for nobody."""
+        if self._builds.locked():
+            found = await self._hands.harvests.make(worker, replace(asked, only_look=True))
+            if found.release is not None:
+                return found
+        async with self._builds:
+            return await self._hands.harvests.make(worker, asked)
 
     def _require_installed(self, worker: str) -> None:
         """It may have been uninstalled meanwhile. Raises DeployFailed."""
