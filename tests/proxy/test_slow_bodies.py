@@ -26,6 +26,12 @@ LENGTH = b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
 CHUNKED = b"POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 PIECES = {"length": (LENGTH, b"x"), "chunked": (CHUNKED, b"1\r\nx\r\n")}
 LARGE = 8 * MIB
+SIP = 16 * 1024
+"""Bytes that a slow worker reads at a time: a quarter of what `EASY` asks for in a second."""
+
+EASY = 4 * SIP
+"""Bytes a second that the slowest machine sends, once the worker reads."""
+
 EVERY = 0.05
 """Seconds between two pieces of a slow client: 20 or 120 bytes a second."""
 
@@ -158,13 +164,13 @@ async def test_a_large_body_is_never_cut_because_the_worker_is_slow(
     worker = Reluctant()
     certificate, key = make(folder, "a", "a.example")
     more = [f"--certificate={certificate}", f"--key={key}"] if secured else []
-    async with watched(folder, worker, *more, rate=4 * MIB, receive=SMALL) as (router, _):
+    async with watched(folder, worker, *more, rate=EASY, receive=SMALL) as (router, _):
         field, body = FRAMINGS[framing]
         client = await router.connect(tls=client_context() if secured else None)
         client.writer.write(b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n%b" % (field, body))
         for _ in range(3):
             assert (await too_slow(router))[:13] == b"HTTP/1.1 408 "
-            worker.turns.put_nowait(MIB)
+            worker.turns.put_nowait(SIP)
         worker.turns.put_nowait(0)
         assert (await client.response())[1] == b"ok"
 
