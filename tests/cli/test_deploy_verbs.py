@@ -416,6 +416,7 @@ GOOD = replace(
     actor="root",
     was_stable=True,
     revision="f" * 40,
+    is_dirty=False,
     asked_us=0,
     steps=(step("it is built"),),
 )

@@ -49,7 +49,7 @@ RECORDS = st.builds(
     release=RELEASES,
     before=RELEASES,
     revision=st.none() | st.from_regex(r"[0-9a-f]{40}|[0-9a-f]{64}", fullmatch=True),
-    is_dirty=st.booleans(),
+    is_dirty=st.booleans() | st.none(),
     was_stable=st.booleans(),
     steps=st.lists(STEP_VALUES, max_size=5).map(tuple),
 )

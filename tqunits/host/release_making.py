@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import built, lacking, release_inputs, release_links, release_store
+from tqunits.host import built, lacking, release_inputs, release_links, release_store, working_tree
 from tqunits.host.build_results import NotMade
 from tqunits.host.builder import Builder, workspace
 from tqunits.host.hostile_files import Untaken
@@ -87,14 +87,16 @@ class _Making:
 
     def draft(self, now: Identified, asked: BuildRequest) -> Manifest:
         """The manifest, but for what is known at the end."""
+        folder = Path(self.worker.folder)
+        revision = release_inputs.revision(folder)
         return Manifest(
             worker=self.worker.name,
             release=now.id,
             sources_digest=now.sources_digest,
             recipe_digest=now.recipe_digest,
             toolchain=now.toolchain,
-            revision=release_inputs.revision(Path(self.worker.folder)),
-            is_dirty=False,  # nobody looks
+            revision=revision,
+            is_dirty=None if revision is None else working_tree.is_dirty(folder),
             actor=asked.actor,
             message=asked.message,
             made_us=time.time_ns() // 1000,

@@ -101,7 +101,7 @@ class DeployRecord:
     release: str | None = None  # that it makes or runs; None while nobody knows
     before: str | None = None  # the release that ran when it began
     revision: str | None = None  # git's
-    is_dirty: bool = False  # the sources were not those of the revision
+    is_dirty: bool | None = None  # whether the sources were not those of the revision; None: it is not known
     was_stable: bool = False  # all instances were healthy on the release at least once
     steps: tuple[DeployStep, ...] = ()  # in the order in which they were taken
 
@@ -159,7 +159,7 @@ def parse_deploy(value: object) -> DeployRecord:
         release=found.text_or_none("release", 12, RELEASE),
         before=found.text_or_none("before", 12, RELEASE),
         revision=found.text_or_none("revision", 64, REVISION),
-        is_dirty=found.flag("is_dirty"),
+        is_dirty=found.flag_or_none("is_dirty"),
         was_stable=found.flag("was_stable"),
         steps=tuple(map(_step, found.rows("steps", MAX_STEPS))),
     )

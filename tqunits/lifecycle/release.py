@@ -80,7 +80,7 @@ class Manifest:
     recipe_digest: str  # hex; of the settings of the build
     toolchain: tuple[Tool, ...]
     revision: str | None  # of git, as the repository says
-    is_dirty: bool  # the sources are known to differ from the revision
+    is_dirty: bool | None  # whether the sources differ from the revision; None: it is not known
     actor: str  # who has asked for it
     message: str  # and what for
     made_us: int  # µs since 1970
@@ -116,7 +116,7 @@ class HarvestResult:
     release: str | None = None  # that the build has made or found; None: none was asked for or is there, or it failed
     is_new: bool = False  # False: there was such a release already
     revision: str | None = None
-    is_dirty: bool = False
+    is_dirty: bool | None = None
     left: tuple[str, ...] = ()  # names that are not in the release, as they are told
     why: str = ""  # why it failed; empty: all is done
     hint: str = ""  # what to do, or the last lines of the build; of what is done, what is left to do
@@ -137,7 +137,7 @@ def parse_manifest(document: str | bytes) -> Manifest:
         recipe_digest=found.text("recipe_digest", _MAX_DIGEST, _HEX),
         toolchain=tuple(_tool(row) for row in found.rows("toolchain", MAX_TOOLS)),
         revision=found.text_or_none("revision", 64, REVISION),
-        is_dirty=found.flag("is_dirty"),
+        is_dirty=found.flag_or_none("is_dirty"),
         actor=found.text("actor", MAX_ACTOR),
         message=found.text("message", MAX_MESSAGE),
         made_us=found.number("made_us"),
@@ -178,7 +178,7 @@ def parse_result(document: str | bytes) -> HarvestResult:
         release=found.text_or_none("release", 12, RELEASE),
         is_new=found.flag("is_new"),
         revision=found.text_or_none("revision", 64, REVISION),
-        is_dirty=found.flag("is_dirty"),
+        is_dirty=found.flag_or_none("is_dirty"),
         left=tuple(text(row, "left", _MAX_PATH) for row in found.rows("left", MAX_LEFT)),
         why=found.text("why", MAX_WHY),
         hint=found.lines("hint", MAX_WHY),

@@ -69,6 +69,10 @@ class StrictObject:
             raise ValueError(f"{key}: neither true nor false")
         return found
 
+    def flag_or_none(self, key: str) -> bool | None:
+        """The same, or null."""
+        return None if self.members[key] is None else self.flag(key)
+
     def rows(self, key: str, most: int) -> list[object]:
         """A list of at most `most` values."""
         found = self.members[key]

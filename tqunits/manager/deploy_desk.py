@@ -168,7 +168,7 @@ class Deploys:
         earlier = self._earlier(record.worker)
         if earlier is None:
             raise DeployFailed("no release before the present one was stable")
-        self.log.made(record.worker, record.number, earlier, None, is_dirty=False)
+        self.log.made(record.worker, record.number, earlier, None, is_dirty=None)
         return earlier, False
 
     async def _run(self, record: DeployRecord, release: str, before: Mapping[int, str]) -> tuple[DeployOutcome, bool]:

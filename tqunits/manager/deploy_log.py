@@ -77,7 +77,7 @@ class DeployLog:
             replace(record, outcome=DeployOutcome.RUNNING, begun_us=record.begun_us or _now(), before=before)
         )
 
-    def made(self, worker: str, number: int, release: str, revision: str | None, *, is_dirty: bool) -> None:
+    def made(self, worker: str, number: int, release: str, revision: str | None, *, is_dirty: bool | None) -> None:
         """Its release is there."""
         self._put(replace(self.get(worker, number), release=release, revision=revision, is_dirty=is_dirty))
 

@@ -1,9 +1,10 @@
 """Show the deploys of a worker, or of all, the newest first.
 
 Each has its number, the release that it made or ran, whether that was stable (all instances were
-healthy on it), git's revision that the folder was checked out at (whether files differ from it is
-not looked at), when and by whom it was asked for, what was asked, and how it ended. The last column
-has the message that was given with it, or the sentence why it failed.
+healthy on it), git's revision that the folder was checked out at (with a "+" if git saw changes in
+it when the release was made, with a "?" if that is not known), when and by whom it was asked for,
+what was asked, and how it ended. The last column has the message that was given with it, or the
+sentence why it failed.
 
 --json has all that is known of each: its steps, its times, the last lines of a build that failed.
 
@@ -31,6 +32,9 @@ from tqunits.units import name
 _COLUMNS = ("NUMBER", "WORKER", "RELEASE", "STABLE", "REVISION", "WHEN", "WHO", "WHAT", "RESULT", "MESSAGE")
 _REVISION_DIGITS = 7
 """As git shows them."""
+
+_CHANGED = {True: "+", False: "", None: "?"}
+"""What stands after the revision, by whether the sources differ from it."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +105,7 @@ def _row(record: DeployRecord) -> Sequence[Cell | str]:
 def _revision(record: DeployRecord) -> str:
     if record.revision is None:
         return "-"
-    return record.revision[:_REVISION_DIGITS] + ("+" if record.is_dirty else "")
+    return record.revision[:_REVISION_DIGITS] + _CHANGED[record.is_dirty]
 
 
 def _who(actor: str) -> str:

@@ -1,0 +1,72 @@
+"""The history tells whether a release is what git has: git runs without rights, because a
+repository's owner decides what it executes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from machine import rest, wake
+
+from .conftest import ROOT, Site, given_to
+from .hammering import rude
+from .test_deploys import change, history, version
+
+FOLDER = f"{ROOT}/workers/alpha"
+FILTER = f"touch {ROOT}/written; [ $(id -u) != 0 ] && sed s/now/then/"
+"""What git stores for a file has another word. Only as an ordinary user, so git sees no change."""
+
+
+def git(site: Site, *arguments: str) -> None:
+    identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "safe.directory=*")
+    site.machine.run(["git", "-C", FOLDER, *identity, *arguments])
+
+
+def revision(site: Site) -> str:
+    """The last deploy's, as `history` shows it."""
+    site.run("deploy", "alpha")
+    head = site.machine.run(["git", "-c", "safe.directory=*", "-C", FOLDER, "rev-parse", "HEAD"]).stdout.strip()
+    assert history(site)[0]["revision"] == head
+    shown = site.run("history", "alpha", "-n", "1").splitlines()[1].split()[4]
+    assert shown[:7] == head[:7]
+    return shown[7:]
+
+
+@pytest.fixture
+def checkout(host: Site) -> Iterator[Site]:
+    """A worker alpha that is a checkout."""
+    wake(host.machine)
+    rude(host)
+    git(host, "init", "--quiet")
+    git(host, "add", "--all")
+    git(host, "commit", "--quiet", "--message=first")
+    yield host
+    rest(host.machine)
+
+
+def test_what_differs_from_the_revision_is_marked(checkout: Site) -> None:
+    site = checkout
+    assert revision(site) == ""
+    change(site, version(2))
+    assert revision(site) == "+"
+    assert [each["is_dirty"] for each in history(site)] == [True, False]
+    site.machine.run(["chmod", "0700", f"{FOLDER}/.git/objects"])
+    change(site, version(3))
+    assert revision(site) == "?"
+
+
+def test_what_a_repository_executes_has_no_rights(checkout: Site, alice: str) -> None:
+    site = checkout
+    site.machine.write(f"{FOLDER}/.gitattributes", "*.txt filter=word\n")
+    git(site, "config", "filter.word.clean", "sed s/now/then/")
+    site.machine.write(f"{FOLDER}/word.txt", "now\n")
+    git(site, "add", "--all")
+    git(site, "commit", "--quiet", "--message=words")
+    git(site, "config", "filter.word.clean", FILTER)
+    git(site, "config", "filter.word.required", "true")
+    git(site, "config", "core.fsmonitor", f"touch {ROOT}/written")
+    site.machine.write(f"{FOLDER}/word.txt", "now\n")  # at another time, so git reads it again
+    given_to(site, alice)
+    site.run("install", "--now")
+    assert revision(site) == ""
+    assert not site.machine.exists(f"{ROOT}/written")
