@@ -112,6 +112,7 @@ def kernel_killed(pid: int, time_us: int) -> str:
 
 def exits(unit: str, count: int, *, user_mode: bool) -> tuple[Exit, ...]:
     """How the unit's last runs ended, newest first, by the service manager's messages only."""
+    sync()
     kinds = [f"MESSAGE_ID={message}" for message in ManagerMessage]
     lines = f"--lines={count * len(kinds)}"  # each run leaves at most one message of each kind
     found = _entries([lines, *_by_manager(unit, user_mode=user_mode), *kinds], user_mode=user_mode)
