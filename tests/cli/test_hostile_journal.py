@@ -16,13 +16,16 @@ from tqunits.printable import printable
 FORGER = "/usr/local/lib/forger.py"
 
 FORGE = """\
-import socket, sys
+import array, fcntl, socket, sys, termios
 sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
 def say(message_id, more):
     lines = ["MESSAGE=forged", "MESSAGE_ID=" + message_id, "UNIT=tq-worker@forger.service", "_PID=1",
              "INVOCATION_ID=" + "a" * 32, *more]
     sock.sendto("".join(line + chr(10) for line in lines).encode(), "/run/systemd/journal/socket")
+    waiting = array.array("i", [1])  # journald looks up the unit of a process, which has to be there
+    while waiting[0]:
+        fcntl.ioctl(sock, termios.TIOCOUTQ, waiting)
 
 say("98e322203f7a4ed290d09fe03c09fe15", ["EXIT_CODE=killed", "EXIT_STATUS=\\u00b2", "COMMAND=ExecStart"])
 say("d9b373ed55a64feb8242e02dbe79a49c", ["UNIT_RESULT=signal"])
