@@ -124,7 +124,7 @@ _tqunits() {
             rollback) _tqunits_offer -h --help -m --message --detach --json ;;
             history) _tqunits_offer -h --help -n --limit --json ;;
             build) _tqunits_offer -h --help -m --message --detach --json ;;
-            prune) _tqunits_offer -h --help --json ;;
+            prune) _tqunits_offer -h --help --caches --json ;;
             pause) _tqunits_offer -h --help --all --json ;;
             drain) _tqunits_offer -h --help --all --json --timeout ;;
             maintenance) _tqunits_offer -h --help --all --json --text ;;

@@ -220,6 +220,7 @@ complete -c tqunits -n '__tqunits_verb build' -l detach -d 'return when the mana
 complete -c tqunits -n '__tqunits_verb build' -l json -d 'print JSON: an object a line, for each step and each end'
 complete -c tqunits -n '__tqunits_verb build' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb prune' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb prune' -l caches -d 'also remove what builds keep for the next ones'
 complete -c tqunits -n '__tqunits_verb prune' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb prune' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb pause' -s h -l help -d 'show this help message and exit'

@@ -22,7 +22,14 @@ from operation import drop_in
 from tqunits.cli.context import Context
 from tqunits.cli.output import Output, standard_output
 from tqunits.control import deploy_protocol, protocol
-from tqunits.control.deploy_protocol import DeployOrder, HistoryQuestion, Progressed, ProgressQuestion
+from tqunits.control.deploy_protocol import (
+    DeployOrder,
+    HistoryQuestion,
+    Progressed,
+    ProgressQuestion,
+    Pruned,
+    PruneQuestion,
+)
 from tqunits.control.protocol import Body, Problem
 from tqunits.control.server import LocalServer
 from tqunits.http.head import RequestHead
@@ -109,11 +116,11 @@ class Peer:
         accepted: Sequence[DeployRecord] | Problem = (),
         script: Sequence[Answer | None] = (),
         history: Sequence[DeployRecord] | Problem = (),
-        pruned: Mapping[str, Sequence[str]] | Problem | None = None,
+        pruned: Mapping[str, Pruned] | Problem | None = None,
     ) -> None:
         self.orders: list[DeployOrder] = []
         self.questions: list[HistoryQuestion | ProgressQuestion] = []
-        self.prunes: list[tuple[str, ...]] = []
+        self.prunes: list[PruneQuestion] = []
         self._accepted, self._history, self._pruned = accepted, history, pruned or {}
         self._script = list(script)
         place = Path(layout_in(folder).manager_socket)

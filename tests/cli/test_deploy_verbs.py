@@ -36,7 +36,14 @@ from documents import documented, members
 from tqunits.cli.deploy_progress import DeployWatch
 from tqunits.cli.main import main
 from tqunits.cli.output import Output
-from tqunits.control.deploy_protocol import DeployOrder, HistoryQuestion, Progressed, ProgressQuestion
+from tqunits.control.deploy_protocol import (
+    DeployOrder,
+    HistoryQuestion,
+    Progressed,
+    ProgressQuestion,
+    Pruned,
+    PruneQuestion,
+)
 from tqunits.control.protocol import Problem
 from tqunits.errors import ExitStatus, NoSuchWorker, NotPermitted, TqunitsError, UsageError
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
@@ -470,20 +477,28 @@ def test_a_limit_that_is_none(limit: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 async def test_what_was_pruned_is_told(folder: Path) -> None:
-    peer = Peer(folder, pruned={"shop": [ID, OTHER], "api": []})
+    peer = Peer(folder, pruned={"shop": Pruned((ID, OTHER)), "api": Pruned()})
     told = await said(folder, ["prune"], peer)
-    assert (told.status, told.out, told.err) == (ExitStatus.OK, f"shop: removed {ID} {OTHER}\n", "")
-    assert peer.prunes == [("api", "shop")]
+    assert (told.status, told.out, told.err) == (ExitStatus.OK, f"shop: removed {ID}, {OTHER}\n", "")
+    assert peer.prunes == [PruneQuestion(("api", "shop"), caches=False)]
+
+
+async def test_the_caches_that_went_are_told(folder: Path) -> None:
+    peer = Peer(folder, pruned={"shop": Pruned((ID,), caches=True), "api": Pruned(caches=True)})
+    told = await said(folder, ["prune", "--caches"], peer)
+    caches = "the caches of its builds"
+    assert (told.status, told.out) == (ExitStatus.OK, f"api: removed {caches}\nshop: removed {ID}, {caches}\n")
+    assert peer.prunes == [PruneQuestion(("api", "shop"), caches=True)]
 
 
 async def test_nothing_to_prune_is_told(folder: Path) -> None:
-    told = await said(folder, ["prune", "api"], Peer(folder, pruned={"api": []}))
+    told = await said(folder, ["prune", "api"], Peer(folder, pruned={"api": Pruned()}))
     assert (told.out, told.err) == ("", "nothing to remove: no release is more than is to be kept\n")
 
 
 async def test_pruning_has_a_document(folder: Path) -> None:
-    told = await said(folder, ["prune", "--json"], Peer(folder, pruned={"shop": [ID], "api": []}))
+    told = await said(folder, ["prune", "--json"], Peer(folder, pruned={"shop": Pruned((ID,)), "api": Pruned()}))
     found = json.loads(told.out)
     assert (found.pop("schema"), found.pop("version")) == ("tqunits.prune", 1)
-    assert found == {"pruned": [{"worker": "shop", "releases": [ID]}]}
+    assert found == {"pruned": [{"worker": "shop", "releases": [ID], "caches": False}]}
     assert members(found) == documented("prune")

@@ -21,6 +21,8 @@ from tqunits.control.deploy_protocol import (
     HistoryQuestion,
     Progressed,
     ProgressQuestion,
+    Pruned,
+    PruneQuestion,
     deploy_order,
     deploy_order_body,
     deploys_body,
@@ -197,19 +199,26 @@ def test_the_longest_question_fits_a_request_line() -> None:
     assert isinstance(deploys_question(target), ProgressQuestion)
 
 
-@given(WORKERS)
-def test_a_question_to_prune_arrives(workers: tuple[str, ...]) -> None:
-    assert prune_question(prune_body(workers)) == workers
+@given(st.builds(PruneQuestion, WORKERS, st.booleans()))
+def test_a_question_to_prune_arrives(asked: PruneQuestion) -> None:
+    assert prune_question(prune_body(asked)) == asked
 
 
-@pytest.mark.parametrize("body", [{}, {"workers": []}, {"workers": ["*"]}, {"workers": ["api"], "release": ID}])
+def test_a_prune_spares_the_caches_unless_it_says_otherwise() -> None:
+    assert not prune_question({"workers": ["api"]}).caches
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"workers": []}, {"workers": ["*"]}, {"workers": ["api"], "release": ID}, {"workers": ["api"], "caches": 1}],
+)
 def test_what_is_no_question_to_prune(body: dict[str, object]) -> None:
-    with pytest.raises(Problem, match="worker"):
+    with pytest.raises(Problem, match=r"worker|caches"):
         prune_question(body)
 
 
-@given(st.dictionaries(NAMES, st.lists(RELEASES, max_size=3).map(tuple), max_size=3))
-def test_what_was_pruned_arrives(pruned: dict[str, tuple[str, ...]]) -> None:
+@given(st.dictionaries(NAMES, st.builds(Pruned, st.lists(RELEASES, max_size=3).map(tuple), st.booleans()), max_size=3))
+def test_what_was_pruned_arrives(pruned: dict[str, Pruned]) -> None:
     assert pruned_in(sent(pruned_body(pruned))) == pruned
 
 
@@ -258,7 +267,18 @@ def test_what_is_no_answer_with_changes(found: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [{}, {"pruned": []}, {"pruned": {"../a": [ID]}}, {"pruned": {"api": [7]}}, {"pruned": {"api": ["/etc"]}}]
+    "found",
+    [
+        {},
+        {"pruned": []},
+        {"pruned": {"../a": {"releases": [ID], "caches": False}}},
+        {"pruned": {"api": [ID]}},
+        {"pruned": {"api": {"releases": [ID]}}},
+        {"pruned": {"api": {"releases": [7], "caches": False}}},
+        {"pruned": {"api": {"releases": ["/etc"], "caches": False}}},
+        {"pruned": {"api": {"releases": ID, "caches": False}}},
+        {"pruned": {"api": {"releases": [ID], "caches": 1}}},
+    ],
 )
 def test_what_is_no_answer_about_pruning(found: dict[str, object]) -> None:
     with pytest.raises(NOT_READABLE):

@@ -359,5 +359,11 @@ def test_what_has_not_changed_waits_for_no_build(deploying: Site) -> None:
     wait(site, lambda: site.machine.show("tq-build@beta.service", "ActiveState") == "activating")
     assert "nothing has changed" in site.run("deploy", "alpha")
     assert site.machine.show("tq-build@beta.service", "ActiveState") == "activating"
+    assert "beta is being deployed" in site.run("prune", "beta", "--caches", status=1)
     site.machine.write(f"{ROOT}/go", "")
     site.run("deploy", "beta")
+    site.run("prune", "beta")
+    assert site.machine.exists("/var/cache/tqunits/builds/beta")
+    assert "beta: removed the caches of its builds" in site.run("prune", "beta", "--caches")
+    assert not site.machine.exists("/var/cache/tqunits/builds/beta")
+    assert "no build has a cache" in site.run("prune", "beta", "--caches")

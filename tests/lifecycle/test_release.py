@@ -46,6 +46,7 @@ orders = st.builds(
     build=requests,
     runs=st.dictionaries(st.integers(1, release.MAX_INSTANCE), ids | st.just(FOLDER)),
     stable=st.none() | ids,
+    clear=st.booleans(),
 )
 results = st.builds(
     HarvestResult,
@@ -54,6 +55,7 @@ results = st.builds(
     is_new=st.booleans(),
     revision=revisions,
     is_dirty=st.booleans() | st.none(),
+    cleared=st.booleans(),
     left=st.lists(printable, max_size=release.MAX_LEFT).map(tuple),
     why=printable,
     hint=st.lists(printable).map("\n".join),
@@ -150,7 +152,7 @@ def test_any_bytes_are_an_order_or_refused(document: bytes) -> None:
 def test_the_message_of_a_refusal_names_the_key() -> None:
     with pytest.raises(ValueError, match=r"^stable: 'x' is none$"):
         release.parse_order(of_order(stable="x"))
-    with pytest.raises(ValueError, match=r"^it: has not exactly the keys number, build, runs, stable: see 'a"):
+    with pytest.raises(ValueError, match=r"^it: has not exactly the keys number, build, runs, stable, clear: see 'a"):
         release.parse_order(of_order(**{"a" * 9999: 1}))
 
 

@@ -7,7 +7,8 @@ paths, keys and sizes.
     GET /deploys?after=12&wait_us=5000000&numbers=5,6
                                        {"last_event": 14, "since_us": 1, "deploys": [...]}: those of
                                        these that have changed since event 12; with none, it waits
-    POST /prune {"workers": ["api"]}   {"pruned": {"api": ["0123456789ab"]}}
+    POST /prune {"workers": ["api"], "caches": false}
+                           {"pruned": {"api": {"releases": ["0123456789ab"], "caches": false}}}
 
 A deploy is a DeployRecord (lifecycle/deploys.py). `kind` is deploy, rollback or build; a rollback
 without `release` is to the last release before the present one that was stable. An event is a
@@ -65,7 +66,7 @@ _ROOM: Final = MAX_ANSWER - 64 * 1024
 are 10 MB at the most."""
 
 _DEPLOY_KEYS: Final = frozenset({"workers", "kind", "release", "message"})
-_PRUNE_KEYS: Final = frozenset({"workers"})
+_PRUNE_KEYS: Final = frozenset({"workers", "caches"})
 
 _LIMIT: Final = r"limit=(?P<limit>[0-9]{1,6})"
 _HISTORY_OF_ALL: Final = late_pattern(rf"/deploys(?:\?{_LIMIT})?")
@@ -87,6 +88,22 @@ class DeployOrder:
     kind: DeployKind
     release: str | None = None  # of a rollback; None: the last stable one before the present
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PruneQuestion:
+    """Whose old releases are to go, and whether the caches of their builds, too."""
+
+    workers: tuple[str, ...]
+    caches: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed of one worker."""
+
+    releases: tuple[str, ...] = ()
+    caches: bool = False  # of its builds: there were some
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +184,18 @@ def deploys_question(target: str) -> HistoryQuestion | ProgressQuestion:
     return HistoryQuestion(match["worker"], _limit(match["limit"]))
 
 
-def prune_body(workers: Iterable[str]) -> Body:
+def prune_body(asked: PruneQuestion) -> Body:
     """The body of a POST /prune."""
-    return {"workers": list(workers)}
+    return {"workers": list(asked.workers), "caches": asked.caches}
 
 
-def prune_question(body: Body) -> tuple[str, ...]:
-    """The workers in such a body. Raises Problem."""
+def prune_question(body: Body) -> PruneQuestion:
+    """The question in such a body. Raises Problem."""
     _refuse_others(body, _PRUNE_KEYS)
-    return _workers(body)
+    caches = body.get("caches", False)
+    if not isinstance(caches, bool):
+        raise Problem(400, "caches is true or false")
+    return PruneQuestion(_workers(body), caches)
 
 
 def deploys_body(records: Iterable[DeployRecord]) -> Body:
@@ -211,17 +231,18 @@ def progress_in(found: Mapping[str, object]) -> Progressed:
     return Progressed(last, since, deploys_in(found))
 
 
-def pruned_body(pruned: Mapping[str, Sequence[str]]) -> Body:
-    """The answer to a POST /prune: worker -> the releases that were removed."""
-    return {"pruned": {worker: list(releases) for worker, releases in pruned.items()}}
+def pruned_body(pruned: Mapping[str, Pruned]) -> Body:
+    """The answer to a POST /prune: worker -> what was removed."""
+    rows = {worker: {"releases": list(each.releases), "caches": each.caches} for worker, each in pruned.items()}
+    return {"pruned": rows}
 
 
-def pruned_in(found: Mapping[str, object]) -> Mapping[str, tuple[str, ...]]:
+def pruned_in(found: Mapping[str, object]) -> Mapping[str, Pruned]:
     """The inverse. Raises NOT_READABLE for what is no such answer."""
     rows = found["pruned"]
     if not isinstance(rows, dict) or not all(name.is_worker_name(worker) for worker in rows):
         raise TypeError(rows)
-    return {worker: tuple(map(_release, releases)) for worker, releases in rows.items()}
+    return {worker: _pruned(row) for worker, row in rows.items()}
 
 
 def _fitting(records: Iterable[DeployRecord]) -> list[Mapping[str, object]]:
@@ -267,6 +288,13 @@ def _message(value: object) -> str:
     if not isinstance(value, str) or not is_message(value):
         raise Problem(400, f"message is one printable line of at most {MAX_MESSAGE} characters")
     return value
+
+
+def _pruned(row: Mapping[str, object]) -> Pruned:
+    releases, caches = row["releases"], row["caches"]
+    if not isinstance(releases, list) or not isinstance(caches, bool):
+        raise TypeError(row)
+    return Pruned(tuple(map(_release, releases)), caches)
 
 
 def _release(value: object) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from tqunits.control import deploy_protocol, manager_protocol, managers, protocol, questions
-from tqunits.control.deploy_protocol import NOT_READABLE, DeployOrder, Progressed
+from tqunits.control.deploy_protocol import NOT_READABLE, DeployOrder, Progressed, Pruned, PruneQuestion
 from tqunits.control.questions import Unanswered
 from tqunits.errors import NoSuchWorker, TqunitsError
 from tqunits.layout import Layout
@@ -70,9 +70,9 @@ def progress(layout: Layout, numbers: Iterable[int], *, after: int, wait_us: int
         raise TqunitsError(unknown.message, hint="'tqunits history' lists those that are known") from None
 
 
-def prune(layout: Layout, workers: Iterable[str]) -> Mapping[str, Sequence[str]]:
-    """Worker -> its releases that were removed. Raises as `deploy`."""
-    request = protocol.order(deploy_protocol.PRUNE, deploy_protocol.prune_body(workers))
+def prune(layout: Layout, asked: PruneQuestion) -> Mapping[str, Pruned]:
+    """Worker -> what was removed of it. Raises as `deploy`."""
+    request = protocol.order(deploy_protocol.PRUNE, deploy_protocol.prune_body(asked))
     lost = TqunitsError("the manager has ended before it was done", hint="run it again: it removes what is left")
     return _asked(layout, request, deploy_protocol.pruned_in, lost=lost, patience=PRUNE_PATIENCE_S)
 

@@ -213,6 +213,18 @@ def remains(worker: str | None) -> tuple[Path, ...]:
     return (*_old(worker), *_workspace(worker), *_caches(worker))
 
 
+def clear_caches(worker: str, bus: Bus) -> bool:
+    """Remove what the builds of a worker have kept for the next ones: whether there was anything.
+    Raises TqunitsError while it is built, and OSError."""
+    if bus.list_units([name.build(worker), name.fetch(worker)]):
+        raise TqunitsError(
+            "it is being built, and its caches are in use", hint=f"systemctl status {name.build(worker)}"
+        )
+    there = [path for path in _caches(worker) if os.path.lexists(path)]
+    _remove(there)
+    return bool(there)
+
+
 def of_before() -> tuple[Path, ...]:
     """What builds of the previous release have left, which ran with DynamicUser=."""
     links = [p for above in (_STATE, _CACHE) for p in Path(above, "builds").glob("*") if p.is_symlink()]

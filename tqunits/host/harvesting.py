@@ -1,5 +1,6 @@
 """Carries out what the manager asks of root for one worker: make a release of its sources as they
-are now, decide which release each instance runs at its next start, say which one is stable.
+are now, decide which release each instance runs at its next start, say which one is stable, remove
+what is not needed any more.
 
 tq-harvest@NAME.service runs it as root, because a release is root's. The order lies in the
 manager's own folder. It is read as hostile text, and may name nothing but releases of this worker:
@@ -91,6 +92,8 @@ class _Harvesting:
             release_links.clear(layout, self.worker, self._removed())
         if order.build is None and not order.runs:  # it is for nothing else
             self._prune()
+        if order.clear:
+            result = replace(result, cleared=self._clear())
         if order.build is not None and not order.build.only_look:
             result = replace(result, hint=self._pruned_too(result.release))
         return result
@@ -107,6 +110,12 @@ class _Harvesting:
     def _prune(self, asked_for: str | None = None) -> None:
         keep = self._configuration.server.manager.keep_releases
         release_store.prune(self.premises.layout, self.worker, keep, asked_for=asked_for)
+
+    def _clear(self) -> bool:
+        """Remove the caches of its builds; whether there were any. Raises TqunitsError."""
+        from tqunits.host import builder  # as above
+
+        return builder.clear_caches(self.worker, self.bus)
 
     def _removed(self) -> frozenset[int]:
         """The numbers of instances that are not installed any more, and of the surge, which runs

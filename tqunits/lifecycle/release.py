@@ -100,12 +100,13 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarvestOrder:
-    """What the manager asks of root for one worker: first the build, then `runs`, then `stable`."""
+    """What the manager asks of root for one worker, in this order."""
 
     number: int  # the result has the same
     build: BuildRequest | None
     runs: Mapping[int, str]  # instance -> the release that it runs at its next start, or FOLDER
     stable: str | None  # the release that is the last wholly healthy one from now on
+    clear: bool = False  # remove the caches of its builds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,7 @@ class HarvestResult:
     is_new: bool = False  # False: there was such a release already
     revision: str | None = None
     is_dirty: bool | None = None
+    cleared: bool = False  # there were caches, and they are removed
     left: tuple[str, ...] = ()  # names that are not in the release, as they are told
     why: str = ""  # why it failed; empty: all is done
     hint: str = ""  # what to do, or the last lines of the build; of what is done, what is left to do
@@ -160,6 +162,7 @@ def parse_order(document: str | bytes) -> HarvestOrder:
         build=_build(found),
         runs=_runs(found.table("runs", MAX_INSTANCE)),
         stable=found.text_or_none("stable", 12, RELEASE),
+        clear=found.flag("clear"),
     )
 
 
@@ -167,7 +170,8 @@ def order_text(order: HarvestOrder) -> str:
     """The text of an order. Who makes one makes its texts printable."""
     build = None if order.build is None else asdict(order.build)
     runs = {str(number): release for number, release in sorted(order.runs.items())}
-    return _json({"number": order.number, "build": build, "runs": runs, "stable": order.stable})
+    members = {"number": order.number, "build": build, "runs": runs, "stable": order.stable}
+    return _json({**members, "clear": order.clear})
 
 
 def parse_result(document: str | bytes) -> HarvestResult:
@@ -179,6 +183,7 @@ def parse_result(document: str | bytes) -> HarvestResult:
         is_new=found.flag("is_new"),
         revision=found.text_or_none("revision", 64, REVISION),
         is_dirty=found.flag_or_none("is_dirty"),
+        cleared=found.flag("cleared"),
         left=tuple(text(row, "left", _MAX_PATH) for row in found.rows("left", MAX_LEFT)),
         why=found.text("why", MAX_WHY),
         hint=found.lines("hint", MAX_WHY),

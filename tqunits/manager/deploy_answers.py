@@ -34,10 +34,10 @@ class DeployAnswers:
 
     async def pruned(self, body: Body, caller: Caller) -> Body:
         """An order to remove releases. Raises Problem."""
-        workers = deploy_protocol.prune_question(body)
-        caller.require(workers)
-        self._tell(caller, PRUNE, workers)
-        return deploy_protocol.pruned_body(await self._deploys.prune(workers))
+        asked = deploy_protocol.prune_question(body)
+        caller.require(asked.workers)
+        self._tell(caller, PRUNE, asked.workers)
+        return deploy_protocol.pruned_body(await self._deploys.prune(asked.workers, clear=asked.caches))
 
     async def asked(self, target: str, caller: Caller) -> Body:
         """A question for the history, or for what has changed. Raises Problem."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from tqunits.control.deploy_protocol import DeployOrder
+from tqunits.control.deploy_protocol import DeployOrder, Pruned
 from tqunits.control.protocol import Problem
 from tqunits.errors import TqunitsError
 from tqunits.host import release_links, release_manifests
@@ -63,26 +63,27 @@ class Deploys:
             self._run_soon(record.worker)
         return accepted
 
-    async def prune(self, workers: Collection[str]) -> Mapping[str, Sequence[str]]:
-        """Remove releases that are too many and not in use. Raises Problem; at once for a worker
-        that is being deployed, whose stable release is about to be another one."""
+    async def prune(self, workers: Collection[str], *, clear: bool) -> Mapping[str, Pruned]:
+        """Remove releases that are too many and not in use, and with `clear` the caches of builds.
+        Raises Problem; at once for a worker that is being deployed, whose stable release is about
+        to be another one."""
         for record in self.log.unfinished():
             if record.worker in workers:
                 text = f"{record.worker} is being deployed, and old releases go with that: see 'tqunits history'"
                 raise Problem(409, text)
-        return {worker: await self._prune(worker) for worker in workers}
+        return {worker: await self._prune(worker, clear=clear) for worker in workers}
 
-    async def _prune(self, worker: str) -> Sequence[str]:
+    async def _prune(self, worker: str, *, clear: bool) -> Pruned:
         layout = self._hands.layout
         stable = release_links.stable_of(layout, worker)
-        if stable is None or self._pending(worker):
-            return ()  # one that was accepted meanwhile prunes itself
+        if self._pending(worker) or (stable is None and not clear):
+            return Pruned()  # one that was accepted meanwhile prunes itself
         before = self._releases(worker)
         try:
-            await self._hands.harvests.point(worker, {}, stable)
+            had_caches = await self._hands.harvests.prune(worker, stable, clear=clear)
         except TqunitsError as error:
             raise Problem(503, f"{worker}: {error}") from None
-        return sorted(before - self._releases(worker))
+        return Pruned(tuple(sorted(before - self._releases(worker))), had_caches)
 
     def _accept(self, worker: str, order: DeployOrder, actor: str, release: str | None) -> DeployRecord:
         waiting = self._pending(worker)

@@ -52,6 +52,12 @@ class Harvests:
         TqunitsError."""
         await self._carry_out(worker, HarvestOrder(number=0, build=None, runs=runs, stable=stable))
 
+    async def prune(self, worker: str, stable: str | None, *, clear: bool) -> bool:
+        """Have old releases removed, and with `clear` the caches of its builds: whether there were
+        any. Raises TqunitsError."""
+        order = HarvestOrder(number=0, build=None, runs={}, stable=stable, clear=clear)
+        return (await self._carry_out(worker, order)).cleared
+
     async def _carry_out(self, worker: str, order: HarvestOrder) -> HarvestResult:
         async with self._turns.setdefault(worker, asyncio.Lock()):
             return await self._ordered(worker, order)

@@ -1,9 +1,13 @@
-"""Remove the releases of workers that are more than they are to keep.
+"""Remove the releases of workers that are more than they are to keep, and caches of builds.
 
 The last ones stay, as many as `manager.keep_releases` in tqunits.yaml says, and so does every
 release that an instance runs, or is to run with its next start. The manager removes the others by
 itself after a deploy; this is for a disk that is full before. Without NAME it is about all
 installed workers. Nothing is removed while one of them is being deployed.
+
+With --caches the caches of their builds are removed, too: the next build of such a worker loads and
+compiles everything anew. That frees the most, and mends a cache that is broken. The caches of a
+worker never get larger than its build.disk_max.
 
 Exit status: 0, 1 when it failed, when one is being deployed, or when the manager does not answer,
 2 with --user, 4 no such worker, 5 not permitted.
@@ -12,29 +16,36 @@ Exit status: 0, 1 when it failed, when one is being deployed, or when the manage
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from tqunits.cli.context import Context
 from tqunits.cli.deploy_progress import whole_workers
 from tqunits.control import deploying
+from tqunits.control.deploy_protocol import Pruned, PruneQuestion
 from tqunits.errors import ExitStatus
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tqunits prune`."""
     parser.add_argument("names", metavar="NAME", nargs="*", help="worker, its unit, or a pattern such as 'api-*'")
+    parser.add_argument("--caches", action="store_true", help="also remove what builds keep for the next ones")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Prune."""
-    found = deploying.prune(context.layout, whole_workers(arguments.names, context))
-    pruned = {worker: releases for worker, releases in sorted(found.items()) if releases}
+    asked = PruneQuestion(tuple(whole_workers(arguments.names, context)), arguments.caches)
+    pruned = {
+        worker: each for worker, each in sorted(deploying.prune(context.layout, asked).items()) if each != Pruned()
+    }
     if arguments.json:
-        rows = [{"worker": worker, "releases": list(releases)} for worker, releases in pruned.items()]
+        rows = [{"worker": worker, **asdict(each)} for worker, each in pruned.items()]
         context.output.json("prune", 1, pruned=rows)
         return ExitStatus.OK
-    for worker, releases in pruned.items():
-        context.output.line(f"{worker}: removed {' '.join(releases)}")
+    for worker, each in pruned.items():
+        removed = [*each.releases, *(["the caches of its builds"] if each.caches else [])]
+        context.output.line(f"{worker}: removed {', '.join(removed)}")
     if not pruned:
-        context.output.message("nothing to remove: no release is more than is to be kept")
+        what = "no release is more than is to be kept" + (", and no build has a cache" if arguments.caches else "")
+        context.output.message(f"nothing to remove: {what}")
     return ExitStatus.OK
