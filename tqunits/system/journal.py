@@ -27,8 +27,11 @@ _LINES_OF_A_START = 500  # more than anybody reads; a chatty worker's own, befor
 
 
 _AROUND_US = 10_000_000  # the kernel and the manager do not report a death at the same moment
-_EARLY_US = 50_000  # a message of the process may come before the manager's "Starting": they use two sockets
-_LATE_US = 1_000_000  # and after its "Failed"; those of the next start have another invocation
+_APART_US = 1_000_000
+"""A message of the process may come before the manager's "Starting", and after its "Failed": they
+use two sockets, and on a busy host journald reads one 0.1 s later. Other starts have another
+invocation."""
+
 
 _AFTERWARDS = frozenset({"5eb03494b6584870a536b337290809b3", "9d1aaa27d60140bd96365438aad20286"})
 """The manager's messages "Scheduled restart job" and "Stopped", which carry the ID of the start
@@ -189,7 +192,7 @@ def _span(unit: str, invocation: str, *, user_mode: bool) -> list[str]:
     lines = f"--lines={_LINES_OF_A_START}"  # the manager writes about ten messages
     found = _entries([lines, start, *_by_manager(unit, user_mode=user_mode)], user_mode=user_mode)
     times = [entry.time_us for entry in found if entry.message_id not in _AFTERWARDS]
-    return [f"--since={moment(times[0] - _EARLY_US)}", f"--until={moment(times[-1] + _LATE_US)}"] if times else []
+    return [f"--since={moment(times[0] - _APART_US)}", f"--until={moment(times[-1] + _APART_US)}"] if times else []
 
 
 def folders_of(namespace: str) -> tuple[Path, ...]:
