@@ -55,6 +55,7 @@ class Command:
 KINDS = {
     "NAME": Kind.WORKER,
     "WORKER": Kind.WORKER,
+    "NAME=N": Kind.WORKER,
     "FILE": Kind.FILE,
     "PATH": Kind.FILE,
     "DIR": Kind.FOLDER,

@@ -478,8 +478,7 @@ class ManagerSettings:
 
 
 ALLOWANCES: Final[Mapping[str, str]] = {"disk_max": "build", "min_workers": "scaling"}
-"""What `grants: {NAME: {limits: ...}}` can allow besides the limits of processes: the name of a
-setting, and its section of worker.yaml."""
+"""What `limits` of a grant can allow besides LIMITS: the name of a setting -> its section."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -520,6 +519,7 @@ class Server:
     tls: Tls
     manager: ManagerSettings
     grants: Mapping[str, Grant]  # by worker, or ANYBODY
+    scale: Mapping[str, int]  # worker -> how many instances, whatever its worker.yaml says
     bounds: Limits  # what `defaults` and the table give: more than that needs root's files or a grant
     allowances: Mapping[str, int]  # the same for ALLOWANCES, by name
     trusted: bool = False  # --trust: the requests of workers count as root's; the owners of the files stay as they are

@@ -69,6 +69,7 @@ _tqunits() {
         stop,--timeout) return ;;
         restart,--timeout) return ;;
         reload,--timeout) return ;;
+        scale,--timeout) return ;;
         enable,--timeout) return ;;
         disable,--timeout) return ;;
         deploy,-m|deploy,--message) return ;;
@@ -117,6 +118,7 @@ _tqunits() {
             stop) _tqunits_offer -h --help --all --no-block --timeout --json ;;
             restart) _tqunits_offer -h --help --all --no-block --timeout --json ;;
             reload) _tqunits_offer -h --help --all --no-block --timeout --json ;;
+            scale) _tqunits_offer -h --help --dry-run --json -q --quiet --timeout ;;
             enable) _tqunits_offer -h --help --all --now --no-block --timeout --json ;;
             disable) _tqunits_offer -h --help --all --now --no-block --timeout --json ;;
             repair) _tqunits_offer -h --help -n --dry-run --json ;;
@@ -139,7 +141,7 @@ _tqunits() {
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair deploy rollback history build prune pause drain maintenance resume proxy manager harvest completion version help ;;
+        '') _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload scale enable disable repair deploy rollback history build prune pause drain maintenance resume proxy manager harvest completion version help ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;
@@ -157,6 +159,7 @@ _tqunits() {
         stop) _tqunits_value worker ;;
         restart) _tqunits_value worker ;;
         reload) _tqunits_value worker ;;
+        scale) _tqunits_value worker ;;
         enable) _tqunits_value worker ;;
         disable) _tqunits_value worker ;;
         deploy) _tqunits_value worker ;;
@@ -170,7 +173,7 @@ _tqunits() {
         resume) _tqunits_value worker ;;
         harvest) _tqunits_value worker ;;
         completion) _tqunits_offer bash zsh fish ;;
-        help) _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair deploy rollback history build prune pause drain maintenance resume proxy manager harvest completion version ;;
+        help) _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload scale enable disable repair deploy rollback history build prune pause drain maintenance resume proxy manager harvest completion version ;;
     esac
 }
 

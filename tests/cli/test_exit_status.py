@@ -109,6 +109,11 @@ def status(host: Host, line: str, user: str | None = None) -> int:
         ("start --all alpha", 2),
         ("restart alpha", 0),
         ("restart broken", 1),
+        ("scale", 0),
+        ("scale alpha", 2),
+        ("scale alpha=0", 2),
+        ("scale nope=2", 4),
+        ("scale alpha=2", 1),  # the template is not ours
         ("stop idle", 0),
         ("stop no*", 4),
         ("enable alpha", 0),
@@ -156,6 +161,8 @@ def test_root_gets(host: Host, line: str, expected: int) -> None:
         ("restart alpha", 5),
         ("enable idle", 5),
         ("disable idle", 5),
+        ("scale", 0),
+        ("scale alpha=2", 5),
         ("version --running", 5),
         ("--user ls", 0),
         ("--user install", 1),  # the user nobody has no service manager of its own

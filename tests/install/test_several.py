@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from machine import Machine
 
-from .conftest import PROBE, Site
+from .conftest import PROBE, ROOT, Site
 from .hammering import check, hammered, rude
 from .test_backoff import wait
 
 PAIRS = "mode: production\ndefaults: {scaling: {min_workers: 2}}\n"
 UNITS = {"alpha": "tq-worker@alpha.service", "alpha:2": "tq-worker@alpha:2.service"}
+SCALE = f"{ROOT}/config/tqunits.yaml.d/scale.yaml"
 STATE, CACHE = "/var/lib/tqunits/workers/alpha", "/var/cache/tqunits/workers/alpha"
 LINKS = {"alpha": f"{CACHE}/.begun", "alpha:2": f"{CACHE}/.begun-2"}
 
@@ -141,6 +142,39 @@ def test_fewer_and_more_instances_lose_no_request(site: Several) -> None:
     check(site, report)
     assert [row["name"] for row in site.rows()] == ["alpha", "alpha:2"]
     assert [site.is_surge(name) for name in ("alpha", "alpha:2", "alpha:3")] == [False, False, True]
+
+
+def test_roots_own_number_loses_no_request_and_what_is_refused_changes_nothing(site: Several) -> None:
+    site.server("mode: production\nworkers: {port_range: 9000-9005}\n")
+    rude(site)
+    pid = site.pid("alpha")
+    with hammered(site, 20) as report:
+        site.run("scale", "alpha=3")
+        assert [row["name"] for row in site.rows()] == ["alpha", "alpha:2", "alpha:3"]
+        assert site.machine.run(["stat", "-c", "%a %U", SCALE]).stdout == "644 root\n"
+        before, units = site.machine.read(SCALE), site.machine.read(site.drop_in("alpha"))
+        assert "nothing to do" in site.run("scale", "alpha=3")
+        assert "no port is left" in site.run("scale", "alpha=9", status=1)
+        site.run("scale", "alpha=2", "beta=2", status=4)
+        assert (site.machine.read(SCALE), site.machine.read(site.drop_in("alpha"))) == (before, units)
+        assert "nothing to do" in site.install()
+        site.run("scale", "alpha=-")
+    check(site, report)
+    assert [row["name"] for row in site.rows()] == ["alpha"]
+    assert (site.machine.exists(SCALE), site.pid("alpha")) == (False, pid)
+
+
+def test_the_number_stays_when_an_instance_does_not_come(site: Several) -> None:
+    site.server("mode: production\n")
+    site.worker("alpha", "restart: {policy: no}\n")
+    site.install()
+    site.worker("alpha", "restart: {policy: no}\n", program="raise SystemExit(7)")
+    assert "alpha:2: it exited with status 7" in site.run("scale", "alpha=2", status=1)
+    assert "alpha: 2\n" in site.machine.read(SCALE)
+    assert [line.split() for line in site.run("scale").splitlines()[1:]] == [["alpha", "2", "2", f"{SCALE}:4"]]
+    (row,) = [line.split() for line in site.run("show", "alpha").splitlines() if line.startswith("scaling.min_workers")]
+    assert row == ["scaling.min_workers", "2", f"{SCALE}:4"]
+    assert site.get("/alpha/health") == (200, "ok")
 
 
 @pytest.mark.long

@@ -123,6 +123,7 @@ def server(**changes: Any) -> Server:
             tls=Tls(certificate=None, key=None, redirect=False, hsts=0),
             manager=metrics_at(None),
             grants={},
+            scale={},
             bounds=limits(),
             allowances={"disk_max": 4 << 30, "min_workers": 1},
             origins={},

@@ -53,6 +53,13 @@ def settings(worker: Worker, overrides: Iterable[Override]) -> tuple[Row, ...]:
     return tuple(_row(worker, setting, decided) for setting in shown)
 
 
+def origin_text(origin: SettingOrigin) -> str:
+    """Who decided a setting: FILE:LINE, "preset go", "default"."""
+    if origin.mark:
+        return f"{origin.mark.file}:{origin.mark.line}"
+    return f"preset {origin.preset}" if origin.kind is OriginKind.PRESET else origin.kind.value
+
+
 def directives(drop_in: Path, text: str, overrides: Sequence[Override]) -> tuple[Row, ...]:
     """The directives of an installed drop-in, and those that the administrator adds."""
     own = (a for a in unitfile.parse(text) if a.section != unitfile.LEDGER and a.value)
@@ -84,19 +91,13 @@ def _row(worker: Worker, setting: Setting[object], decided: Mapping[str, Overrid
     if override:
         return _overridden(setting.key, override)
     origin = worker.origins.get(setting.key) or SettingOrigin(kind=OriginKind.DEFAULT)
-    value, text = _shown(worker, setting), _origin(origin)
+    value, text = _shown(worker, setting), origin_text(origin)
     return Row(key=setting.key, value=value, origin=text, place=origin.mark, in_effect=setting.in_effect)
 
 
 def _overridden(key: str, override: Override) -> Row:
     place = override.place
     return Row(key=key, value=override.value, origin=f"drop-in {place.file}:{place.line}", place=place)
-
-
-def _origin(origin: SettingOrigin) -> str:
-    if origin.mark:
-        return f"{origin.mark.file}:{origin.mark.line}"
-    return f"preset {origin.preset}" if origin.kind is OriginKind.PRESET else origin.kind.value
 
 
 def _shown(worker: Worker, setting: Setting[object]) -> str:

@@ -86,6 +86,7 @@ VERBS: tuple[Group, ...] = (
             Verb("stop", "stop workers"),
             Verb("restart", "restart workers and wait until they are healthy"),
             Verb("reload", "have workers read their configuration again"),
+            Verb("scale", "say how many instances workers have, or list it"),
             Verb("enable", "start workers at boot"),
             Verb("disable", "do not start workers at boot"),
             Verb("repair", "serve again what runs and has lost its files in /run"),

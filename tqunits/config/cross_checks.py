@@ -184,12 +184,16 @@ def _memory(draft: Draft) -> Iterator[NodeProblem]:
 
 
 def _scaling(draft: Draft) -> Iterator[NodeProblem]:
+    """It stands in worker.yaml, whatever file decided one of them: an error in another file would
+    not keep this worker from being installed."""
     scaling = draft.worker.scaling
     if scaling.min_workers > scaling.max_workers and draft.values.written(W.max_workers):
-        message = f"scaling.min_workers: {scaling.min_workers} is more than max_workers"
-        yield NodeProblem(
-            draft.place(W.min_workers), message, f"write at most {scaling.max_workers}, or raise max_workers"
-        )
+        written = (draft.values.node(setting) for setting in (W.min_workers, W.max_workers))
+        place = next((node for node in written if node and node.document.file == draft.top.document.file), draft.top)
+        mark = draft.values.origin(W.min_workers).mark
+        elsewhere = f", which is in {mark}," if mark and mark.file != draft.top.document.file else ""
+        message = f"scaling.min_workers: {scaling.min_workers}{elsewhere} is more than max_workers"
+        yield NodeProblem(place, message, f"write at most {scaling.max_workers}, or raise max_workers")
 
 
 def _health(draft: Draft) -> Iterator[NodeProblem]:

@@ -7,14 +7,14 @@ decides what each key allows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 from tqunits.config import unit_names, words
 from tqunits.config.directives import DIRECTIVES
 from tqunits.config.findings import Invalid, NodeProblem, invalid
 from tqunits.config.nodes import Node, ScalarNode
-from tqunits.config.parsers import Parser, entries_of, listing, profile_or_relaxation, scalar
+from tqunits.config.parsers import Parser, collected, entries_of, listing, profile_or_relaxation, scalar
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.setting import Setting
 from tqunits.config.worker_settings import WorkerSettings as W
@@ -33,7 +33,7 @@ _LIMITS = {
 def grants(node: Node) -> Mapping[str, Grant]:
     """Worker's name, or ANYBODY -> grant."""
     name = scalar(_worker)
-    return _collected(entries_of(node, "a mapping of workers' names"), lambda key, value: (name(key), _grant(value)))
+    return collected(entries_of(node, "a mapping of workers' names"), lambda key, value: (name(key), _grant(value)))
 
 
 def pattern(text: str) -> str:
@@ -61,7 +61,7 @@ def _operator(text: str) -> str:
 
 
 def _limits(node: Node) -> Mapping[str, int | Share]:
-    return _collected(entries_of(node, "a mapping of limits"), _limit)
+    return collected(entries_of(node, "a mapping of limits"), _limit)
 
 
 def _limit(key: ScalarNode, value: Node) -> tuple[str, int | Share]:
@@ -125,20 +125,3 @@ def _grant(node: Node) -> Grant:
     )
     read.done()
     return grant
-
-
-def _collected(
-    entries: tuple[tuple[ScalarNode, Node], ...], read: Callable[[ScalarNode, Node], tuple[str, T]]
-) -> dict[str, T]:
-    """All entries parsed; or Invalid with the problems of all of them."""
-    found: dict[str, T] = {}
-    problems: list[NodeProblem] = []
-    for key, value in entries:
-        try:
-            name, read_value = read(key, value)
-            found[name] = read_value
-        except Invalid as error:
-            problems += error.problems
-    if problems:
-        raise Invalid(problems)
-    return found

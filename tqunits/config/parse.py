@@ -20,6 +20,7 @@ from tqunits.config.findings import NodeProblem, diagnostics, has_errors, warnin
 from tqunits.config.layers import Layer, Value, Values, evaluate, server_defaults, worker_defaults
 from tqunits.config.nodes import MapNode, Node, YamlReading
 from tqunits.config.reject import Reject
+from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tree import (
@@ -37,7 +38,7 @@ from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.errors import Diagnostic, Severity
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.light_dataclass import dataclass
-from tqunits.model import Configuration, NotRoots, OriginKind, Server, Worker, WorkerType
+from tqunits.model import Configuration, NotRoots, OriginKind, Server, SettingOrigin, Worker, WorkerType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +77,14 @@ class Defaults:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerResult:
     """`server` is never None: it has defaults instead of values with errors, so that the workers
-    are checked all the same."""
+    are checked all the same.
+
+    `scale`: for each worker that `scale` names the value of its scaling.min_workers.
+    """
 
     server: Server
     defaults: Defaults
+    scale: Mapping[str, Value]
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -131,6 +136,7 @@ def parse_server(
             workers=workers,
         ),
         defaults=Defaults(entries=common, layer=common_layer),
+        scale=_scaled(values),
         diagnostics=diagnostics(problems),
     )
 
@@ -138,7 +144,7 @@ def parse_server(
 def parse_workers(texts: Sequence[WorkerText], server: ServerResult) -> WorkersResult:
     """Parse all workers, in any order, and apply the rules across them."""
     problems: list[NodeProblem] = []
-    drafts = [_draft(text, server.defaults, problems) for text in sorted(texts, key=lambda text: text.name)]
+    drafts = [_draft(text, server, problems) for text in sorted(texts, key=lambda text: text.name)]
     problems += cross_checks.across_workers(drafts, server.server)
     findings = diagnostics(problems)
     configuration = None
@@ -163,7 +169,19 @@ def _bounds(common: Layer) -> Values:
     return Values(worker_defaults(_type(common), "name"), common)
 
 
-def _draft(text: WorkerText, defaults: Defaults, problems: list[NodeProblem]) -> Draft:
+def _scaled(values: Values) -> Mapping[str, Value]:
+    """The numbers of `scale`, each with its place."""
+    node = values.node(S.scale)
+    places = {key.text: (key, value) for key, value in node.entries} if isinstance(node, MapNode) else {}
+    found = ((name, number, *places[name]) for name, number in values[S.scale].items())
+    return {
+        name: Value(number, SettingOrigin(kind=OriginKind.SERVER, mark=key.mark), value)
+        for name, number, key, value in found
+    }
+
+
+def _draft(text: WorkerText, server: ServerResult, problems: list[NodeProblem]) -> Draft:
+    defaults, number = server.defaults, server.scale.get(text.name)
     reading = _read(text.text, problems)
     name = _valid_name(text.name, reading.top, problems)
     entries = _flatten(reading, WORKER_SCHEMA, problems).entries
@@ -174,16 +192,21 @@ def _draft(text: WorkerText, defaults: Defaults, problems: list[NodeProblem]) ->
     wrong = frozenset(entries.keys() - layer.keys())
     written = (layer, defaults.layer)
     presets = worker_defaults(_type(*written), name, text.present, _command(*written))
-    values = Values(presets, defaults.layer, layer)
-    draft = Draft(text.name, _worker(text, values, defaults), values, reading.top, wrong)
+    values = Values(presets, defaults.layer, layer, {} if number is None else {W.min_workers.key: number})
+    draft = Draft(text.name, _worker(text, values, _common(defaults, number)), values, reading.top, wrong)
     problems += found
     if is_readable:
         problems += cross_checks.within_worker(draft)
     return draft
 
 
-def _worker(text: WorkerText, values: Values, defaults: Defaults) -> Worker:
-    digest = hashlib.sha256(text.text.content + b"\0" + defaults.canonical.encode("utf-8", "surrogatepass"))
+def _common(defaults: Defaults, number: Value | None) -> str:
+    """What tqunits.yaml says of this worker, as text."""
+    return defaults.canonical + ("" if number is None else f"\0{S.scale.key}: {number.value}")
+
+
+def _worker(text: WorkerText, values: Values, common: str) -> Worker:
+    digest = hashlib.sha256(text.text.content + b"\0" + common.encode("utf-8", "surrogatepass"))
     return assemble.worker(
         values,
         name=text.name,

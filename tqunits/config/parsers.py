@@ -6,7 +6,7 @@ parser knows the key of its setting; the caller puts it in front of the message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
@@ -24,6 +24,7 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 _MIB = 1024**2
 _MOST_FILES = 1_073_741_816  # the greatest value of fs.nr_open
+_MOST_INSTANCES = 1000  # as many ports as the usual workers.port_range has
 DAY = 86_400_000_000
 """µs."""
 
@@ -208,6 +209,11 @@ def count(text: str) -> int:
     return INFINITY if text == "infinity" else values.integer(text, least=1, most=values.MANY)
 
 
+def instances(text: str) -> int:
+    """How many instances a worker has."""
+    return values.integer(text, least=1, most=_MOST_INSTANCES)
+
+
 def descriptors(text: str) -> Descriptors:
     """A soft and a hard limit of open files, SOFT:HARD or one number for both."""
     soft, colon, hard = text.partition(":")
@@ -293,6 +299,23 @@ def entries_of(node: Node, what: str) -> tuple[tuple[ScalarNode, Node], ...]:
     if is_null(node):
         return ()
     raise invalid(node, f"takes {what}", "write {name: value}, or one 'name: value' per line below it")
+
+
+def collected(
+    entries: Iterable[tuple[ScalarNode, Node]], read: Callable[[ScalarNode, Node], tuple[str, T]]
+) -> dict[str, T]:
+    """All entries of a mapping parsed; or Invalid with the problems of all of them."""
+    found: dict[str, T] = {}
+    problems: list[NodeProblem] = []
+    for key, value in entries:
+        try:
+            name, read_value = read(key, value)
+            found[name] = read_value
+        except Invalid as error:
+            problems += error.problems
+    if problems:
+        raise Invalid(problems)
+    return found
 
 
 def _each(

@@ -8,6 +8,7 @@ from typing import TypeVar
 from tqunits.config import parsers, values, words
 from tqunits.config.grant_parser import grants as read_grants
 from tqunits.config.parsers import choice, listing, number, optional, scalar
+from tqunits.config.scale_parser import scale as read_scale
 from tqunits.config.setting import File, Setting
 from tqunits.model import Mode
 
@@ -216,6 +217,17 @@ class ServerSettings:
         "part of a name), depends (units), limits (the most of each), sandbox (profiles and relaxations), unit "
         "(directives), operators (users and %groups). The grant of a name replaces that of *. A grant counts in "
         "/etc/tqunits alone, and only where workers.directory and all above it are root's.",
+        file=File.SERVER,
+        for_all=False,
+        merges=1,
+    )
+    scale = Setting(
+        "scale",
+        read_scale,
+        "{}",
+        "mapping of workers' names to numbers",
+        "How many instances a worker has, such as {api: 3}, in the place of scaling.min_workers of its worker.yaml. It "
+        "takes no grant, whoever may change that file. `tqunits scale NAME=N` writes it to tqunits.yaml.d/scale.yaml.",
         file=File.SERVER,
         for_all=False,
         merges=1,

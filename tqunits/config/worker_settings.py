@@ -501,13 +501,19 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
 
     min_workers = Setting(
         "scaling.min_workers",
-        number(1, 1000),
+        scalar(parsers.instances),
         "1",
         "number",
-        "Instances that always run. Requests go to the one with the fewest.",
+        "Instances that always run. Requests go to the one with the fewest. `scale` in tqunits.yaml, which "
+        "`tqunits scale NAME=N` writes, comes before it.",
     )
     max_workers = Setting(
-        "scaling.max_workers", number(1, 1000), "1", "number", "Instances that run under load.", in_effect=False
+        "scaling.max_workers",
+        scalar(parsers.instances),
+        "1",
+        "number",
+        "Instances that run under load.",
+        in_effect=False,
     )
     target_inflight = Setting(
         "scaling.target_inflight",

@@ -23,7 +23,7 @@ from tqunits.host.rebuild import NOTHING_BUILT, Outcome
 from tqunits.host.refits import Refits, refits
 from tqunits.host.requested import Requested
 from tqunits.host.routes import routes_snapshot
-from tqunits.host.sources import Loaded, load
+from tqunits.host.sources import Edit, Loaded, load
 from tqunits.light_dataclass import dataclass
 from tqunits.model import (
     MANAGER_USER,
@@ -174,10 +174,10 @@ def _writes(files: Mapping[PurePosixPath, ObservedFile]) -> Iterator[WriteFile]:
         yield WriteFile(file=RenderedFile(path=path, content=file.content, mode=0o644, unit=None), before=None)
 
 
-def configured(premises: Premises) -> Loaded:
-    """Read the configuration. For root, raises NotPermitted when another user may change the files
-    that decide about all workers."""
-    loaded = load(premises.root, premises.layout, trust=premises.trust)
+def configured(premises: Premises, edit: Edit | None = None) -> Loaded:
+    """Read the configuration, with `edit` as it would be. For root, raises NotPermitted when
+    another user may change the files that decide about all workers."""
+    loaded = load(premises.root, premises.layout, trust=premises.trust, edit=edit)
     if loaded.not_roots is not None and not premises.user_mode and os.geteuid() == 0:
         hint = "give it to root (chown root:, chmod go-w)"
         if premises.root is not None:

@@ -75,14 +75,23 @@ class Loaded:
         return tuple(finding for finding in warnings if finding.mark is None or finding.mark.file not in others)
 
 
-def load(root: Path | None, layout: Layout, *, trust: bool = False) -> Loaded:
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A drop-in of tqunits.yaml as it would be; without content it would be gone."""
+
+    path: Path
+    content: bytes | None
+
+
+def load(root: Path | None, layout: Layout, *, trust: bool = False, edit: Edit | None = None) -> Loaded:
     """Read everything below `root` (-C DIR), or from the layout's own folders. Errors and missing
     files are findings, never exceptions.
 
-    `trust`: all requests in these files count as root's.
+    `trust`: all requests in these files count as root's. `edit`: takes the place of that file. Who
+    could change it is for the caller to find out.
     """
     findings: list[Diagnostic] = []
-    server, not_roots = _server(root, layout, findings)
+    server, not_roots = _server(root, layout, findings, edit)
     server = _judged(server, root, not_roots, trust=trust)
     found = _Workers(Path(server.server.workers.directory), findings)
     result = parse_workers(found.texts, server)
@@ -103,11 +112,30 @@ def workers_directory(root: Path | None, layout: Layout) -> Path:
     return Path(_server(root, layout, [])[0].server.workers.directory)
 
 
-def _server(root: Path | None, layout: Layout, findings: list[Diagnostic]) -> tuple[ServerResult, NotRoots | None]:
-    folder = Path(layout.configuration) if root is None else root / "config"
+def drop_ins_folder(root: Path | None, layout: Layout) -> Path:
+    """The folder of the drop-ins of tqunits.yaml."""
+    return _configuration_folder(root, layout) / DROP_INS
+
+
+def scaled_elsewhere(root: Path | None, layout: Layout, file: Path) -> Mapping[str, Mark | None]:
+    """The workers of which tqunits.yaml and its drop-ins, except this one, say the number of
+    instances; and where the number stands that counts."""
+    found = _server(root, layout, [], Edit(file, None))[0].scale
+    return {worker: value.origin.mark for worker, value in found.items()}
+
+
+def _configuration_folder(root: Path | None, layout: Layout) -> Path:
+    return Path(layout.configuration) if root is None else root / "config"
+
+
+def _server(
+    root: Path | None, layout: Layout, findings: list[Diagnostic], edit: Edit | None = None
+) -> tuple[ServerResult, NotRoots | None]:
+    folder = _configuration_folder(root, layout)
     main = _read(folder / CONFIGURATION, findings)
-    drop_ins = [text for path in _drop_ins(folder / DROP_INS, findings) if (text := _read(path, findings))]
-    read = [text.path for text in (main, *drop_ins) if text is not None]
+    drop_ins = _drop_ins(folder / DROP_INS, findings, edit)
+    there = (text.path for text in (main, *drop_ins) if text is not None)
+    read = [path for path in there if edit is None or Path(path) != edit.path]
     result = parse_server(
         main,
         drop_ins,
@@ -135,11 +163,20 @@ def _judged(result: ServerResult, root: Path | None, not_roots: NotRoots | None,
     return replace(result, server=server, diagnostics=findings)
 
 
-def _drop_ins(folder: Path, findings: list[Diagnostic]) -> list[Path]:
-    names = [name for name in _names(folder, findings) if name.endswith(".yaml") and not name.startswith(".")]
+def _drop_ins(folder: Path, findings: list[Diagnostic], edit: Edit | None) -> list[Text]:
+    names = {name for name in _names(folder, findings) if name.endswith(".yaml") and not name.startswith(".")}
+    if edit is not None:
+        names = names - {edit.path.name} if edit.content is None else names | {edit.path.name}
     if len(names) > MAX_DROP_INS:
         findings.append(_error(folder, f"more than {MAX_DROP_INS} drop-ins", "put them together"))
-    return [folder / name for name in names[:MAX_DROP_INS]]
+    paths = (folder / name for name in sorted(names)[:MAX_DROP_INS])
+    return [text for path in paths if (text := _drop_in(path, findings, edit)) is not None]
+
+
+def _drop_in(path: Path, findings: list[Diagnostic], edit: Edit | None) -> Text | None:
+    if edit is not None and edit.content is not None and path == edit.path:
+        return Text(path=PurePosixPath(path), content=edit.content)
+    return _read(path, findings)
 
 
 class _Workers:

@@ -179,7 +179,8 @@ def _units(worker: Worker) -> Iterator[_Ask]:
 def _limits(worker: Worker, server: Server, memory: int) -> Iterator[_Ask]:
     given = {name: worker.limits.most(name) for name in LIMITS}
     given["disk_max"] = worker.build.disk_max if worker.build.command else None
-    given["min_workers"] = None if worker.type is WorkerType.STATIC else worker.scaling.min_workers
+    is_asked = worker.type is not WorkerType.STATIC and worker.name not in server.scale
+    given["min_workers"] = worker.scaling.min_workers if is_asked else None
     for name, value in given.items():
         if value is not None and not _fits(value, _bound(name, server), memory):
             yield _Ask("limits", f"{ALLOWANCES.get(name, 'limits')}.{name}", value, name)

@@ -47,6 +47,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 
 from tqunits.cli import changes
 from tqunits.cli.context import Context
@@ -56,13 +57,13 @@ from tqunits.cli.selection import workers_meant
 from tqunits.cli.wording import Teller, describe
 from tqunits.errors import Diagnostic, ExitStatus, UsageError
 from tqunits.host import unfit
-from tqunits.host.installation import Installation, errors_of, install, outlook, tell_refused
+from tqunits.host.installation import Installation, Outlook, errors_of, install, outlook, tell_refused
 from tqunits.host.live import Difference
 from tqunits.host.prepare import Choice, configured
 from tqunits.host.vanishing import INSIST
 from tqunits.units import name
 from tqunits.units.filediff import unified_diff
-from tqunits.units.steps import Options, Plan
+from tqunits.units.steps import Options, Plan, Step
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +84,11 @@ def configure_common(parser: argparse.ArgumentParser) -> None:
         help="remove workers that are not configured also when that is all of them, or those of another root",
     )
     parser.add_argument("--replace", action="store_true", help="overwrite files that tqunits has not written")
+    configure_run(parser)
+
+
+def configure_run(parser: argparse.ArgumentParser) -> None:
+    """Arguments about how a run is shown, and how long it waits."""
     parser.add_argument("--dry-run", action="store_true", help="print the changes as a diff, and change nothing")
     parser.add_argument("--json", action="store_true", help="print JSON: what was done; with --dry-run, the changes")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
@@ -122,11 +128,24 @@ def perform(
     )
     if arguments.dry_run:
         return dry_run(context, options, choice, as_json=arguments.json)
+    return carry_out(arguments, context, options, choice)
+
+
+def carry_out(
+    arguments: argparse.Namespace,
+    context: Context,
+    options: Options,
+    choice: Choice,
+    done_before: tuple[Step, ...] = (),
+) -> ExitStatus:
+    """Install, and say what was done. `done_before`: steps that the verb has taken already, in
+    which case there was something to do."""
     context.require_root("installing units")
     loaded = configured(context.premises)  # before anything is locked, built or asked
     context.output.diagnostics(unfit.refuse_unfit(loaded.configured().server, context.layout))
     tell = Teller(context.output, quiet=arguments.quiet)
     done = install(loaded, context.premises, options, choice, tell, timeout_us=timeout_of(arguments))
+    done = replace(done, plan=replace(done.plan, steps=(*done_before, *done.plan.steps)))
     _say(done, context.output)
     status = status_of(done.endings) if done.is_whole else ExitStatus.FAILED  # graver than a matter of time
     if arguments.json:
@@ -140,6 +159,11 @@ def dry_run(context: Context, options: Options, choice: Choice, *, as_json: bool
     1 when a worker would be refused, or (--now) all of it, for an address that is taken.
     """
     found = outlook(configured(context.premises), context.premises, options, choice)
+    return foretold(found, context, options, as_json=as_json)
+
+
+def foretold(found: Outlook, context: Context, options: Options, *, as_json: bool) -> ExitStatus:
+    """The same of what an install was found to do."""
     odd: tuple[Diagnostic, ...] = ()
     if context.user_mode or os.geteuid() == 0:  # nobody else can read a key
         odd = unfit.refuse_unfit(found.prepared.configuration.server, context.layout)
