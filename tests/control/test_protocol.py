@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.control import protocol
-from tqunits.control.protocol import Doing, DoingThere, Drained, EndpointStatus, Problem, Status, WorkerStatus
+from tqunits.control.protocol import Doing, DoingThere, Drained, EndpointStatus, Problem, Status, Use, WorkerStatus
 from tqunits.control.server import LocalServer
 from tqunits.http.head import RequestHead
 from tqunits.lifecycle.liveness import Work
@@ -183,9 +183,9 @@ def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
     assert protocol.release(answer) == status.release
     for worker in status.workers:
         for number, each in enumerate(worker.endpoints, 1):
-            is_used = each.in_flight > 0 or not each.draining
-            assert protocol.uses(answer, Instance(worker.name, number)) is is_used
-        assert not protocol.uses(answer, Instance(worker.name, len(worker.endpoints) + 1))
+            use = Use(sends=not each.draining, waits=each.in_flight > 0)
+            assert protocol.use_of(answer, Instance(worker.name, number)) == use
+        assert protocol.use_of(answer, Instance(worker.name, len(worker.endpoints) + 1)) == Use()
     assert protocol.works(answer) == {
         Instance(worker.name, number): Work(each.answers, each.in_flight)
         for worker in status.workers
@@ -205,7 +205,7 @@ def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
 )
 def test_a_process_that_does_not_say_what_an_instance_does(answer: bytes) -> None:
     assert protocol.works(answer) is None
-    assert not protocol.uses(answer, Instance("w"))
+    assert protocol.use_of(answer, Instance("w")) == Use()
 
 
 @pytest.mark.parametrize(

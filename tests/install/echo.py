@@ -3,6 +3,8 @@ at once, also during a request.
 
 GET /fields: the request's fields as JSON, names in lower case. GET /bytes?of=N: so many bytes.
 POST: the SHA-256 of the body. GET /first and /second: "done", once SIGUSR1 and SIGUSR2 have come.
+GET /live becomes a WebSocket whose frames nobody looks at: what comes is sent back, behind the
+number of the process.
 """
 
 import hashlib
@@ -28,6 +30,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path in {"/first", "/second"}:
             (FIRST if path == "/first" else SECOND).wait()
             self.answer(b"done")
+        elif path == "/live":
+            self.talk()
         else:
             self.answer(b"ok")
 
@@ -44,6 +48,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def talk(self) -> None:
+        self.close_connection = True
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "websocket")
+        self.end_headers()
+        while data := self.connection.recv(CHUNK):
+            self.connection.sendall(b"%d %b" % (os.getpid(), data))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called there
         pass

@@ -10,6 +10,7 @@ import pytest
 from machine import rest, wake
 
 from .conftest import LISTEN, ROOT, Site
+from .control import ECHO, echo, pid, signal
 from .hammering import RESTART, RUDE, check, hammered, rude
 from .test_deploys import BROKEN, change, history, running, version
 
@@ -21,6 +22,8 @@ WITNESS = RUDE.replace("import asyncio\n", "import asyncio\nimport time\n").repl
             identity =""",
 )
 """It notes when each request came, and to which run of it."""
+UNIT = "tq-worker@alpha.service"
+LIVE = b"GET /alpha/live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"  # systemd: a stop job has begun (sd-messages.h, SD_MESSAGE_UNIT_STOPPING)
 
 
@@ -109,6 +112,64 @@ def test_an_upload_is_finished_by_the_instance_that_has_it(rolling: Site) -> Non
         assert slow.stdout is not None
         assert slow.stdout.read().startswith("slow 600000 ")
     assert history(site)[0]["outcome"] == "done"
+
+
+class Conversation:
+    """A client of echo.py over a WebSocket, through the router."""
+
+    def __init__(self, site: Site) -> None:
+        self.client = site.machine.connect(LISTEN, timeout=60)
+        self.client.sendall(LIVE)
+        assert b"HTTP/1.1 101 " in self.client.recv(4096)
+
+    def talk(self) -> int:
+        """Say something; gives the process that has answered."""
+        self.client.sendall(b"hello")
+        process, heard = self.client.recv(4096).split(b" ", 1)
+        assert heard == b"hello"
+        return int(process)
+
+
+def test_what_takes_long_goes_on_with_the_instance_that_has_it(rolling: Site) -> None:
+    """A WebSocket, and a request whose answer has not begun: both end by their own will."""
+    site = rolling
+    echo(site, f"{RESTART}timeouts: {{drain: 30s}}\n")
+    site.run("deploy", "alpha")
+    before = running(site)
+    conversation, first = Conversation(site), pid(site, UNIT)
+    change(site, f"{ECHO}\n# version 2\n")
+    asking = ["curl", "-sS", f"http://127.0.0.1:{LISTEN}/alpha/first"]
+    deploying = [site.machine.tqunits_path, "deploy", "alpha", "--json"]
+    with site.machine.start(asking) as request, site.machine.start(deploying) as deploy:
+        assert deploy.stdout is not None
+        steps = iter(deploy.stdout.readline, "")
+        assert any('"restart"' in step for step in steps if conversation.talk() == first)
+        site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") == "deactivating")
+        assert site.get("/alpha/bytes?of=3") == (200, "xxx"), "the surge answers"
+        assert running(site) == before
+        signal(site, UNIT, "USR1")
+        assert request.communicate(timeout=60)[0] == "done"
+        assert conversation.talk() == first
+        assert deploy.poll() is None
+        conversation.client.close()
+        assert deploy.wait(60) == 0
+    assert history(site)[0]["outcome"] == "done"
+    assert running(site) == history(site)[0]["release"] != before
+
+
+def test_a_websocket_that_never_ends_is_ended_after_its_grace(rolling: Site) -> None:
+    """It ends as one does whose worker has closed it, without a reset; what the client says in
+    between is answered."""
+    site = rolling
+    echo(site, f"{RESTART}timeouts: {{drain: 1s}}\n")
+    site.run("deploy", "alpha")
+    conversation, first = Conversation(site), pid(site, UNIT)
+    change(site, f"{ECHO}\n# version 2\n")
+    site.run("deploy", "alpha")
+    assert conversation.client.recv(4096) == b""
+    assert history(site)[0]["outcome"] == "done"
+    assert running(site) == history(site)[0]["release"]
+    assert Conversation(site).talk() == pid(site, UNIT) != first
 
 
 def test_without_memory_for_a_surge_requests_wait_and_it_is_said(rolling: Site) -> None:

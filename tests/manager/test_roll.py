@@ -6,10 +6,11 @@ from __future__ import annotations
 import pytest
 from manager.placed import place, serve
 
+from tqunits.control.protocol import Use
 from tqunits.errors import TqunitsError
 from tqunits.lifecycle.release import FOLDER
 from tqunits.manager.hands import Hands
-from tqunits.manager.roll import Roll
+from tqunits.manager.roll import ANSWERED_S, TOLD_S, Roll, goes_on
 from tqunits.model import Instance
 
 pytestmark = pytest.mark.loops("uvloop")
@@ -82,6 +83,21 @@ async def test_who_was_replaced_by_an_earlier_manager_goes_back_too(rolling: Rol
     roll = Roll(rolling.hands, "api", lambda *_: None, {1: OLD, 2: OLD})
     assert roll.to_take_back(RELEASE) == (ONE,)
     assert Roll(rolling.hands, "api", lambda *_: None, {1: RELEASE, 2: OLD}).to_take_back(RELEASE) == ()
+
+
+@pytest.mark.parametrize(
+    ("use", "seconds", "expected"),
+    [
+        (Use(), 0.0, False),
+        (Use(sends=True), ANSWERED_S, True),
+        (Use(sends=True, waits=True), TOLD_S, False),
+        (Use(waits=True), 0.0, True),
+        (Use(waits=True), ANSWERED_S, False),
+    ],
+    ids=["nothing", "a router is slow", "a router hangs", "an answer", "a WebSocket"],
+)
+def test_how_long_a_roll_waits_before_it_asks_for_a_stop(use: Use, seconds: float, *, expected: bool) -> None:
+    assert goes_on(use, seconds) is expected
 
 
 async def test_who_does_not_run_is_not_started(rolling: Rolling) -> None:

@@ -177,6 +177,14 @@ class Doing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """How a process uses an instance."""
+
+    sends: bool = False  # new requests go there
+    waits: bool = False  # for an answer, or for the end of a WebSocket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drained:
     """Whether a worker that stops has no request in flight. The number of its requests is not
     told."""
@@ -265,15 +273,18 @@ def works(answer: bytes) -> Mapping[Instance, Work] | None:
         return None
 
 
-def uses(answer: bytes, whose: Instance) -> bool:
-    """Whether a process sends requests to an instance, or waits for an answer of it, from a Status;
-    False when the answer is not valid."""
+def use_of(answer: bytes, whose: Instance) -> Use:
+    """How a process uses an instance, from a Status; not at all when the answer is not valid, or
+    the process does not know the instance."""
     try:
         workers = {worker["name"]: worker["endpoints"] for worker in json.loads(answer)["workers"]}
         endpoints = workers.get(whose.worker, ())[whose.number - 1 : whose.number]
-        return any(endpoint["draining"] is not True or endpoint["in_flight"] != 0 for endpoint in endpoints)
+        return Use(
+            sends=any(endpoint["draining"] is not True for endpoint in endpoints),
+            waits=any(endpoint["in_flight"] != 0 for endpoint in endpoints),
+        )
     except _NO_ANSWER:
-        return False
+        return Use()
 
 
 def _count(value: object) -> int:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from tqunits.control.protocol import Use
 from tqunits.errors import TqunitsError
 from tqunits.lifecycle.outcome import STOPS
 from tqunits.lifecycle.release import FOLDER
@@ -31,9 +32,14 @@ from tqunits.model import Instance
 from tqunits.system import memory
 from tqunits.units import name
 
-DRAINED_S: Final = 10.0
-"""How long a roll waits for the requests that an instance has. What takes longer is waited for by
-the instance's own stop, and a router that hangs holds up no roll."""
+TOLD_S: Final = 10.0
+"""How long a roll waits until all routers say that they send nothing more to an instance: one that
+hangs holds up no roll."""
+
+ANSWERED_S: Final = 1.0
+"""How long it waits for the answers of that instance: what is just being sent gets there before the
+stop is asked for. What takes longer, as a WebSocket does, has its `timeouts.drain` in the
+instance's own stop, and no more than that."""
 
 _FIRST_LOOK_S: Final = 0.002
 _LONGEST_LOOK_S: Final = 0.05
@@ -146,11 +152,11 @@ class Roll:
         self._say("healthy", "is healthy", whose.number)
 
     async def _take_out(self, whose: Instance) -> None:
-        """Tell the routers, and wait until all of them say that they send nothing more, and that
-        what they have sent is answered."""
+        """Tell the routers, and wait until all of them say that they send nothing more, and for a
+        moment until what they have sent is answered."""
         self._hands.readiness.take_out([whose])
-        until, pause = time.monotonic() + DRAINED_S, _FIRST_LOOK_S
-        while not await self._hands.routers.are_done(whose) and time.monotonic() < until:
+        begin, pause = time.monotonic(), _FIRST_LOOK_S
+        while goes_on(await self._hands.routers.use_of(whose), time.monotonic() - begin):
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK_S)
 
@@ -220,6 +226,12 @@ class Roll:
         if ended.result not in (STOPS if method == "StopUnit" else {"done"}):
             sentence, lines = await unit_jobs.why(ended, self._hands.layout)
             raise DeployFailed(f"{sentence} ({whose})", hint=lines)
+
+
+def goes_on(use: Use, seconds: float) -> bool:
+    """Whether a roll waits on before it stops an instance that has been out of the traffic for so
+    long."""
+    return seconds < TOLD_S if use.sends else use.waits and seconds < ANSWERED_S
 
 
 def _not_run(whose: Instance) -> DeployFailed:

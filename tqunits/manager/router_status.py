@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tqunits.control import protocol
+from tqunits.control.protocol import Use
 from tqunits.layout import Layout
 from tqunits.lifecycle.liveness import Work
 from tqunits.model import Instance
@@ -52,12 +53,12 @@ class Routers:
                 together[whose] = Work(before.answers + work.answers, before.in_flight + work.in_flight)
         return together if known else None
 
-    async def are_done(self, whose: Instance) -> bool:
-        """Whether every process says that it sends nothing to an instance any more, and waits for
-        no answer of it. A process that does not answer sends nothing; one that does not know the
-        instance neither."""
+    async def use_of(self, whose: Instance) -> Use:
+        """How the processes together use an instance. A process that does not answer sends nothing;
+        one that does not know the instance neither."""
         answers = await asyncio.gather(*(self._status(unit) for unit in self._running()))
-        return not any(protocol.uses(answer, whose) for answer in answers if answer is not None)
+        uses = [protocol.use_of(answer, whose) for answer in answers if answer is not None]
+        return Use(sends=any(use.sends for use in uses), waits=any(use.waits for use in uses))
 
     async def expositions(self, take: Take) -> Mapping[str, bool]:
         """Hand the text of each process that runs to `take`, as it comes. Gives whether it was
