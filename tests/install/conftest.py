@@ -67,10 +67,7 @@ def repairing(machine: Machine) -> Iterator[None]:
 def host(emptied: Machine) -> Iterator[Site]:
     """The same workers in the host's own configuration. With -C root must own all files that are
     read, and grants are not used."""
-    directory = f"workers: {{directory: {ROOT}/workers}}\n"
-    host = Site(emptied, (), "/etc/tqunits/tqunits.yaml", directory)
-    host.server("mode: production\n")
-    yield host
+    yield in_etc(emptied)
     emptied.remove("/etc/tqunits/tqunits.yaml")
 
 
@@ -90,6 +87,13 @@ def accounts(machine: Machine) -> Iterator[None]:
     yield
     for path, text in before.items():
         machine.write(path, text, 0o640 if "shadow" in path else 0o644)
+
+
+def in_etc(machine: Machine) -> Site:
+    """The folder of workers in the host's own configuration."""
+    site = Site(machine, (), "/etc/tqunits/tqunits.yaml", f"workers: {{directory: {ROOT}/workers}}\n")
+    site.server("mode: production\n")
+    return site
 
 
 def given_to(site: Site, owner: str, name: str = "alpha") -> None:
