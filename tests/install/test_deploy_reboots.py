@@ -1,9 +1,9 @@
-"""The host ends in the middle of a roll, by a power cut or by a reboot: the worker serves again without
-anybody's help, and the manager's next run finishes or undoes the deploy.
+"""The host ends in the middle of a roll, by a power cut or by a reboot: the worker serves again
+without anybody's help, and the manager's next run finishes or undoes the deploy.
 
-The step during which it ends is the one that the manager has written down last: it is written before
-it is taken. (The disk of these machines is the host's, so a cut loses nothing that was written;
-tests/vm/ has power cuts that lose what was not flushed.)
+The step during which it ends is the one that the manager has written down last: it is written
+before it is taken. (The disk of these machines is the host's, so a cut loses nothing that was
+written; tests/vm/ has power cuts that lose what was not flushed.)
 """
 
 from __future__ import annotations
