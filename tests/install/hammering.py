@@ -1,8 +1,8 @@
 """Clients that keep sending requests while a test does something, and the worker that they ask; the
 failures are counted.
 
-The worker (rude.py) ends at SIGTERM at once, also during a request. No client notices that, because
-the router drains the worker before the stop.
+The worker (rude.py, and rude.go) ends at SIGTERM at once, also during a request. No client notices
+that, because the router drains the worker before the stop.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .conftest import LISTEN, ROOT, Site
 
 HAMMER = (Path(__file__).parent / "hammer.py").read_text(encoding="utf-8")
 RUDE = (Path(__file__).parent / "rude.py").read_text(encoding="utf-8")
+RUDE_GO = (Path(__file__).parent / "rude.go").read_text(encoding="utf-8")
 RESTART = "restart: {max_restarts: 1000, delay: 100ms}\n"
 
 
@@ -55,4 +56,12 @@ def check(site: Site, report: dict[str, Any]) -> None:
 def rude(site: Site, yaml: str = "") -> None:
     """Install the worker alpha, which ends at SIGTERM at once."""
     site.worker("alpha", f"{RESTART}{yaml}", program=RUDE)
+    site.install()
+
+
+def rude_in_go(site: Site, yaml: str = "") -> None:
+    """The same in Go: the install builds it, and each deploy of changed sources does."""
+    site.yaml("alpha", f"path: /alpha\ntype: go\n{RESTART}{yaml}")
+    site.machine.write(f"{ROOT}/workers/alpha/go.mod", "module rude\n\ngo 1.19\n")
+    site.machine.write(f"{ROOT}/workers/alpha/src/main.go", RUDE_GO)
     site.install()

@@ -4,14 +4,14 @@ stopped, and what takes long is finished."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from machine import rest, wake
 
 from .conftest import LISTEN, ROOT, Site
 from .control import ECHO, echo, pid, signal
-from .hammering import RESTART, RUDE, check, hammered, rude
+from .hammering import RESTART, RUDE, RUDE_GO, check, hammered, rude, rude_in_go
 from .test_deploys import BROKEN, change, history, running, version
 
 SERVER = "mode: production\ndefaults: {{scaling: {{min_workers: {replicas}}}}}\n"
@@ -35,17 +35,32 @@ def rolling(host: Site) -> Iterator[Site]:
     rest(host.machine)
 
 
-@pytest.mark.short("2-tcp-3")
+def change_go(site: Site, number: int) -> None:
+    """Another version of the worker in Go."""
+    site.machine.write(f"{ROOT}/workers/alpha/src/main.go", f"{RUDE_GO}\n// version {number}\n")
+
+
+LANGUAGES: dict[str, tuple[Callable[[Site, str], None], Callable[[Site, int], None]]] = {
+    "python": (rude, lambda site, number: change(site, version(number))),
+    "go": (rude_in_go, change_go),
+}
+"""How the worker is installed, and how its sources are changed."""
+
+
+@pytest.mark.short("2-tcp-3-python")
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 @pytest.mark.parametrize(("deploys", "clients"), [(2, 20), (100, 200)], ids=["2", "100"])
-def test_deploys_under_load_lose_nothing(rolling: Site, deploys: int, clients: int, listen: str, replicas: int) -> None:
-    site = rolling
+def test_deploys_under_load_lose_nothing(
+    rolling: Site, deploys: int, clients: int, listen: str, replicas: int, language: str
+) -> None:
+    site, (install, another) = rolling, LANGUAGES[language]
     site.server(SERVER.format(replicas=replicas))
-    rude(site, f"listen: {listen}\n")
+    install(site, f"listen: {listen}\n")
     with hammered(site, clients) as report:
         for number in range(deploys):
-            change(site, version(number))
+            another(site, number)
             site.run("deploy", "alpha")
     check(site, report)
     print(f"{report['good']} requests, none failed")
