@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import resource
+import select
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -370,12 +371,11 @@ async def test_a_unix_socket_for_which_too_many_wait_is_tried_again(tmp_path: Pa
 @pytest.mark.parametrize("type_", [HealthType.HTTP, HealthType.TCP])
 async def test_a_port_for_which_too_many_wait_does_not_answer(type_: HealthType) -> None:
     """The kernel drops the SYN, so the connection is not there when the call returns."""
-    with socket.socket() as listener, ExitStack() as others:
+    with socket.socket() as listener, socket.socket() as other:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        for _ in range(4):
-            other = others.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
-            other.connect_ex(listener.getsockname())
+        other.connect(listener.getsockname())
+        select.select([listener], [], [])  # now it waits to be accepted, and there is no room for more
         found = await outcome(f"127.0.0.1:{listener.getsockname()[1]}", replace(RULES, type=type_))
     assert found is not None
     assert found.wrong == "no answer within 0.2 s"
