@@ -116,7 +116,7 @@ _tqunits() {
             doctor) _tqunits_offer -h --help --json ;;
             start) _tqunits_offer -h --help --all --no-block --timeout --json ;;
             stop) _tqunits_offer -h --help --all --no-block --timeout --json ;;
-            restart) _tqunits_offer -h --help --all --no-block --timeout --json ;;
+            restart) _tqunits_offer -h --help --all --at-once --no-block --timeout --json ;;
             reload) _tqunits_offer -h --help --all --no-block --timeout --json ;;
             scale) _tqunits_offer -h --help --dry-run --json -q --quiet --timeout ;;
             enable) _tqunits_offer -h --help --all --now --no-block --timeout --json ;;

@@ -174,6 +174,7 @@ complete -c tqunits -n '__tqunits_verb stop' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb stop' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb restart' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb restart' -l all -d 'every worker that is enabled in its worker.yaml'
+complete -c tqunits -n '__tqunits_verb restart' -l at-once -d 'all instances together: requests wait in the router meanwhile'
 complete -c tqunits -n '__tqunits_verb restart' -l no-block -d 'return at once, without waiting for the result'
 complete -c tqunits -n '__tqunits_verb restart' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
 complete -c tqunits -n '__tqunits_verb restart' -l json -d 'print JSON'

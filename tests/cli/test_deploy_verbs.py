@@ -218,6 +218,11 @@ ENDS: Mapping[str, tuple[DeployRecord, int, list[str]]] = {
         0,
         [f"nothing has changed: api has the release {ID}"],
     ),
+    "restarted": (
+        ended(replace(WAITING, kind=DeployKind.RESTART), DeployOutcome.DONE),
+        0,
+        ["api is restarted, after 2.5s"],
+    ),
     "built": (
         ended(replace(WAITING, kind=DeployKind.BUILD), DeployOutcome.DONE),
         0,

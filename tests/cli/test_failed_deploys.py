@@ -29,7 +29,7 @@ async def told(folder: Path, *workers: str, user_mode: bool = False) -> object:
 async def test_the_last_deploy_has_failed(tmp_path: Path) -> None:
     async with listening(Peer(tmp_path, history=[FAILED])) as peer:
         assert await told(tmp_path, "api") == {"api": FAILED}
-        assert peer.questions == [HistoryQuestion("api", 1)]
+        assert peer.questions == [HistoryQuestion("api", 11)]
 
 
 @pytest.mark.parametrize("outcome", [each for each in DeployOutcome if each is not DeployOutcome.FAILED])

@@ -107,7 +107,7 @@ DEPLOY_API: Mapping[str, object] = {"workers": ["api"], "kind": "deploy"}
         {"workers": ["api:2"], "kind": "deploy"},
         {"workers": ["api\n"], "kind": "deploy"},
         {"workers": ["api"] * (MOST_WORKERS + 1), "kind": "deploy"},
-        {**DEPLOY_API, "kind": "restart"},
+        {**DEPLOY_API, "kind": "install"},
         {**DEPLOY_API, "kind": ["deploy"]},
         {**DEPLOY_API, "kind": None},
         {**DEPLOY_API, "release": ID},

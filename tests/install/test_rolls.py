@@ -12,7 +12,8 @@ from machine import rest, wake
 from .conftest import LISTEN, ROOT, Site
 from .control import ECHO, echo, pid, signal
 from .hammering import RESTART, RUDE, RUDE_GO, check, hammered, rude, rude_in_go
-from .test_deploys import BROKEN, change, history, running, version
+from .test_backoff import wait
+from .test_deploys import BROKEN, KILLER, change, history, running, version
 
 SERVER = "mode: production\ndefaults: {{scaling: {{min_workers: {replicas}}}}}\n"
 WITNESS = RUDE.replace("import asyncio\n", "import asyncio\nimport time\n").replace(
@@ -22,6 +23,9 @@ WITNESS = RUDE.replace("import asyncio\n", "import asyncio\nimport time\n").repl
             identity =""",
 )
 """It notes when each request came, and to which run of it."""
+NOT_TODAY = "if os.environ['RUNTIME_DIRECTORY'].endswith(':2'):\n    raise SystemExit('not today')\n"
+PICKY = RUDE.replace("import asyncio\n", f"import asyncio\nimport os\n{NOT_TODAY}")
+"""The second instance does not start with it."""
 UNIT = "tq-worker@alpha.service"
 LIVE = b"GET /alpha/live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"  # systemd: a stop job has begun (sd-messages.h, SD_MESSAGE_UNIT_STOPPING)
@@ -210,3 +214,112 @@ def test_the_newest_change_wins(rolling: Site) -> None:
     assert "superseded" in {outcomes[number] for number in numbers}
     assert set(outcomes.values()) <= {"superseded", "done", "unchanged"}
     assert site.machine.read(f"/var/lib/tqunits/releases/alpha/{running(site)}/src/main.py") == version(3)
+
+
+def runs(site: Site, *instances: str) -> list[str]:
+    return [site.machine.show(f"tq-worker@{each}.service", "InvocationID") for each in instances]
+
+
+def test_a_restart_is_a_roll_of_what_serves_and_a_start_of_what_does_not(rolling: Site) -> None:
+    site = rolling
+    site.worker("beta")
+    rude(site)
+    site.run("stop", "beta")
+    before = runs(site, "alpha")
+    with hammered(site, 20) as report:
+        restarted = site.machine.tqunits("restart", "alpha", "beta", "--json")
+    check(site, report)
+    found = json.loads(restarted.stdout)
+    assert [(each["worker"], each["result"]) for each in found["jobs"]] == [("beta", "done"), ("alpha", "done")]
+    assert runs(site, "alpha") != before
+    assert [site.machine.show(f"tq-worker@{each}.service", "ActiveState") for each in ("alpha:2", "beta")] == [
+        "inactive",
+        "active",
+    ]
+    (record,) = history(site)
+    assert (record["kind"], record["outcome"], record["replaces"]) == ("restart", "done", before)
+    assert found["restarts"] == [record["number"]]
+    assert [(step["what"], step["instance"]) for step in record["steps"]] == [
+        ("surge", 2),
+        ("drain", 1),
+        ("restart", 1),
+        ("healthy", 1),
+        ("drain", 2),
+    ]
+    site.run("restart", "alpha", "--at-once")
+    assert len(history(site)) == 1
+
+
+def test_a_restart_is_not_waited_for_and_keeps_the_release(rolling: Site) -> None:
+    site = rolling
+    rude(site)
+    site.run("deploy", "alpha")
+    release, before = running(site), runs(site, "alpha")
+    change(site, BROKEN)
+    with hammered(site, 20) as report:
+        assert "alpha: restart 2 is accepted; the manager goes on with it" in site.run("restart", "alpha", "--no-block")
+        said = site.run("restart", "alpha", "--timeout", "1ms", status=6)
+        wait(site, lambda: {each["outcome"] for each in history(site)} == {"done"})
+    check(site, report)
+    assert "alpha: not done yet; the manager goes on with it" in said
+    assert [each["kind"] for each in history(site)] == ["restart", "restart", "deploy"]
+    assert (running(site), runs(site, "alpha") != before) == (release, True), "with the release, not the folder"
+
+
+def test_a_restart_with_what_does_not_start_any_more_touches_nothing(rolling: Site) -> None:
+    site = rolling
+    rude(site)
+    before = runs(site, "alpha")
+    change(site, BROKEN)
+    with hammered(site, 20) as report:
+        said = site.run("restart", "alpha", status=1)
+    check(site, report)
+    assert "nothing works today" in said
+    assert runs(site, "alpha") == before
+    assert history(site)[0]["outcome"] == "failed"
+    assert "the last restart (number 1) failed at " in site.run("why", "alpha")
+
+
+@pytest.mark.long
+def test_a_restart_that_fails_behind_its_surge_ends_there(rolling: Site) -> None:
+    site = rolling
+    site.server(SERVER.format(replicas=3))
+    rude(site)
+    before = runs(site, "alpha", "alpha:3")
+    change(site, PICKY)
+    with hammered(site, 20) as report:
+        restarted = site.machine.tqunits("restart", "alpha", "--json", check=False)
+    print(restarted.stderr)
+    check(site, report)
+    assert restarted.returncode == 1
+    assert "(alpha:2)\n" in restarted.stderr, "which one it was, and before it why"
+    assert [each["result"] for each in json.loads(restarted.stdout)["jobs"]] == ["done", "failed", "failed"]
+    assert [each in before for each in runs(site, "alpha", "alpha:3")] == [False, True]
+    assert site.machine.show("tq-worker@alpha:4.service", "ActiveState") == "inactive"
+    change(site, RUDE)
+    site.run("restart", "alpha")
+    assert site.machine.show("tq-worker@alpha:2.service", "ActiveState") == "active"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", ["surge", "drain", "restart", "healthy"])
+def test_a_restart_goes_on_after_the_end_of_its_manager(rolling: Site, what: str) -> None:
+    site = rolling
+    site.server(SERVER.format(replicas=2))
+    rude(site)
+    site.run("restart", "alpha")
+    before = runs(site, "alpha", "alpha:2")
+    site.machine.write(f"{ROOT}/killer.py", KILLER)
+    with hammered(site, 10) as report, site.machine.start(["python3", f"{ROOT}/killer.py", what]) as killer:
+        assert killer.stdout is not None
+        assert killer.stdout.readline() == "ready\n"
+        site.machine.tqunits("restart", "alpha", check=False)  # the command may lose the manager before its answer
+        assert killer.stdout.readline() == "killed\n"
+        wait(site, lambda: history(site)[0]["outcome"] not in {"waiting", "running"})
+    check(site, report)
+    assert history(site)[0]["outcome"] == "done"
+    after = runs(site, "alpha", "alpha:2")
+    assert not {*before} & {*after}
+    assert site.machine.show("tq-worker@alpha:3.service", "ActiveState") == "inactive"
+    restarts = [step["instance"] for step in history(site)[0]["steps"] if step["what"] == "restart"]
+    assert sorted({*restarts}) == [1, 2]

@@ -51,6 +51,8 @@ RECORDS = st.builds(
     revision=st.none() | st.from_regex(r"[0-9a-f]{40}|[0-9a-f]{64}", fullmatch=True),
     is_dirty=st.booleans() | st.none(),
     was_stable=st.booleans(),
+    is_slow=st.booleans(),
+    replaces=st.lists(st.from_regex(r"[0-9a-f]{32}", fullmatch=True), max_size=3).map(tuple),
     steps=st.lists(STEP_VALUES, max_size=5).map(tuple),
 )
 
@@ -72,6 +74,8 @@ BODY: Mapping[str, object] = {
     "revision": None,
     "is_dirty": False,
     "was_stable": False,
+    "is_slow": False,
+    "replaces": [],
     "steps": [STEP],
 }
 
@@ -85,6 +89,7 @@ GOOD: dict[str, Mapping[str, object]] = {
     },
     "the most steps": {"steps": [STEP] * MAX_STEPS},
     "no steps": {"steps": []},
+    "the most runs": {"kind": "restart", "replaces": ["f" * 32] * MAX_INSTANCE},
     "an instance": {"steps": [{**STEP, "instance": MAX_INSTANCE}]},
     "lines, and what a terminal obeys": {"hint": "one\ntwo\x1b[2J"},
     "a revision of SHA-256": {"revision": "f" * 64},
@@ -115,6 +120,9 @@ BAD: dict[str, Mapping[str, object]] = {
     "a revision that is shortened": {"revision": "0123456"},
     "a flag as number": {"is_dirty": 0},
     "a flag as text": {"was_stable": "yes"},
+    "a run that is none": {"replaces": ["../etc"]},
+    "a run that is no text": {"replaces": [1]},
+    "too many runs": {"replaces": ["f" * 32] * (MAX_INSTANCE + 1)},
     "steps as an object": {"steps": {}},
     "too many steps": {"steps": [STEP] * (MAX_STEPS + 1)},
     "a step that is none": {"steps": ["build"]},

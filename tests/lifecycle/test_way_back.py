@@ -9,9 +9,9 @@ from tqunits.lifecycle.way_back import ways_back
 
 
 def deployed(text: str) -> DeployRecord:
-    """`a` is a deploy of the release a, `-a` a rollback to it; behind them `!`: it was not
-    stable."""
-    kind = DeployKind.ROLLBACK if text.startswith("-") else DeployKind.DEPLOY
+    """`a` is a deploy of the release a, `-a` a rollback to it, `+a` a restart with it; behind them
+    `!`: it was not stable."""
+    kind = {"-": DeployKind.ROLLBACK, "+": DeployKind.RESTART}.get(text[0], DeployKind.DEPLOY)
     return DeployRecord(
         number=1,
         worker="api",
@@ -19,7 +19,7 @@ def deployed(text: str) -> DeployRecord:
         actor="root",
         asked_us=1,
         outcome=DeployOutcome.FAILED if text.endswith("!") else DeployOutcome.DONE,
-        release=text.strip("-!") * 12,
+        release=text.strip("-+!") * 12,
         was_stable=not text.endswith("!"),
     )
 
@@ -43,6 +43,8 @@ def deployed(text: str) -> DeployRecord:
         ("a b c -b!", "c", "b a"),
         ("-a b", "b", "a"),
         ("a b", None, "b a"),
+        ("a b +a c", "c", "b a"),
+        ("a +b", "a", ""),
     ],
 )
 def test_what_one_can_go_back_to(deploys: str, present: str | None, expected: str) -> None:

@@ -15,17 +15,20 @@ from manager.placed import place, serve
 from tqunits.control.deploy_protocol import DeployOrder
 from tqunits.control.protocol import Problem
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
+from tqunits.lifecycle.state import Event
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.deploy_desk import Deploys
 from tqunits.manager.deploy_files import DeployFiles
 from tqunits.manager.deploy_log import DeployLog
 from tqunits.manager.hands import Hands
+from tqunits.manager.record import Seen
 from tqunits.model import Instance
 
 pytestmark = pytest.mark.loops("uvloop")
 
 DEPLOY = DeployOrder(("api",), DeployKind.DEPLOY)
 BUILD = DeployOrder(("api",), DeployKind.BUILD)
+RESTART = DeployOrder(("api",), DeployKind.RESTART)
 RELEASE = "0123456789ab"
 
 
@@ -144,6 +147,8 @@ async def test_what_has_its_release_is_unchanged_and_stable_only_where_it_runs(
         ([DEPLOY, BUILD], []),  # a build runs nothing, so it is nothing in the place of a deploy
         ([DEPLOY, BUILD, BUILD], [2]),
         ([DEPLOY, BUILD, DEPLOY], [1, 2]),
+        ([RESTART, DEPLOY], [1]),
+        ([DEPLOY, RESTART], []),
     ],
 )
 async def test_the_newest_supersedes_what_it_does_too(
@@ -155,6 +160,55 @@ async def test_the_newest_supersedes_what_it_does_too(
     assert sorted(each.number for each in found if each.outcome is DeployOutcome.SUPERSEDED) == superseded
     for record in found:
         await desk.ended(record)
+
+
+async def test_a_restart_joins_one_that_waits(desk: Desk) -> None:
+    (first,) = desk.deploys.accept(RESTART, "root")
+    assert desk.deploys.accept(RESTART, "1000/ann") == (first,)
+    assert (await desk.ended(first)).number == 1
+    assert len(desk.log.of("api", 10)) == 1
+
+
+@pytest.mark.parametrize(
+    ("runs", "outcome", "why"),
+    [
+        ("b", DeployOutcome.DONE, ""),  # an earlier manager has restarted it
+        ("a", DeployOutcome.FAILED, "can not be reached"),
+        ("", DeployOutcome.DONE, ""),  # the host was started anew, and its worker not yet
+    ],
+)
+async def test_a_restart_goes_on_with_who_is_in_an_old_run(
+    desk: Desk, runs: str, outcome: DeployOutcome, why: str
+) -> None:
+    record = desk.opened(DeployKind.RESTART)
+    desk.log.begin("api", record.number, None, ["a" * 32])
+    if runs:
+        desk.hands.registry.see(Instance("api"), Seen(event=Event.READY, invocation=runs * 32), 1)
+    desk.deploys.resume()
+    ended = await desk.ended(record)
+    assert (ended.outcome, why in ended.why, ended.was_stable) == (outcome, True, False)
+
+
+async def test_a_restart_of_what_was_stopped_meanwhile_is_none(desk: Desk) -> None:
+    (record,) = desk.deploys.accept(RESTART, "root")
+    ended = await desk.ended(record)
+    assert (ended.outcome, ended.why, ended.hint) == (
+        DeployOutcome.FAILED,
+        "does not run any more",
+        "'tqunits start api' starts it",
+    )
+
+
+async def test_a_restart_notes_the_runs_that_it_ends(desk: Desk) -> None:
+    desk.hands.registry.see(Instance("api"), Seen(event=Event.READY, invocation="a" * 32), 1)
+    (record,) = desk.deploys.accept(RESTART, "root")
+    assert (await desk.ended(record)).replaces == ("a" * 32,)
+
+
+async def test_a_worker_that_is_being_restarted_is_not_pruned(desk: Desk) -> None:
+    desk.opened(DeployKind.RESTART)
+    with pytest.raises(Problem, match="api is being restarted"):
+        await desk.deploys.prune(["api"], clear=False)
 
 
 async def test_a_rollback_goes_back_from_what_runs_at_its_turn(desk: Desk, tmp_path: Path) -> None:

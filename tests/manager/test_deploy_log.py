@@ -12,13 +12,15 @@ import pytest
 
 from tqunits.control.deploy_protocol import DeployOrder
 from tqunits.layout import SYSTEM_LAYOUT, Layout
+from tqunits.lifecycle.deploy_rules import KEPT, KEPT_RESTARTS
 from tqunits.lifecycle.deploys import MAX_STEPS, MAX_TEXT, DeployKind, DeployOutcome, DeployStep
-from tqunits.manager.deploy_files import KEPT, DeployFiles
+from tqunits.manager.deploy_files import DeployFiles
 from tqunits.manager.deploy_log import DeployLog
 
 pytestmark = pytest.mark.loops("uvloop")
 
 ORDER = DeployOrder(("api",), DeployKind.DEPLOY, None, "for a test")
+RESTART = DeployOrder(("api",), DeployKind.RESTART)
 RELEASE = "0123456789ab"
 
 
@@ -72,6 +74,25 @@ async def test_the_last_ones_are_kept_and_what_has_not_ended(layout: Layout) -> 
     assert first in kept
     assert kept[:-1] == list(range(first + KEPT + 5, first + 6, -1))
     assert [each.number for each in log_in(layout).of("api", 1000)] == kept
+
+
+async def test_restarts_push_no_deploy_out(layout: Layout) -> None:
+    log = log_in(layout)
+    orders = [ORDER] * KEPT + [RESTART] * (KEPT_RESTARTS + 5)
+    numbers = [log.open("api", order, "root", release=None).number for order in orders]
+    for number in numbers:
+        log.end("api", number, DeployOutcome.DONE)
+    newest = log.open("api", RESTART, "root", release=None).number
+    kept = [each.number for each in log_in(layout).of("api", 1000)]
+    assert kept[::-1] == [*numbers[:KEPT], *numbers[1 - KEPT_RESTARTS :], newest]
+
+
+async def test_the_runs_that_a_restart_ends_are_those_of_its_first_begin(layout: Layout) -> None:
+    log = log_in(layout)
+    number = log.open("api", RESTART, "root", release=None).number
+    log.begin("api", number, None, ["1" * 32])
+    again = log_in(layout)
+    assert again.begin("api", number, None, ["2" * 32]).replaces == ("1" * 32,)
 
 
 async def test_texts_and_steps_are_bounded_and_the_end_is_still_told(layout: Layout) -> None:

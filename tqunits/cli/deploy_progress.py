@@ -1,5 +1,5 @@
-"""The common part of deploy, rollback and build: ask the manager, and tell each step until all have
-ended.
+"""The common part of deploy, rollback, build and restart: ask the manager, and tell each step until
+all have ended.
 
 The manager does the work. So whoever follows may leave at any moment, and a manager that ends
 meanwhile is waited for: the next one goes on with what was written down.
@@ -81,11 +81,19 @@ def perform(order: DeployOrder, arguments: argparse.Namespace, context: Context)
     if arguments.detach:
         return ExitStatus.OK
     try:
-        ended = [record for some in _windows(accepted) for record in _followed(some, form, context)]
+        ended = follow(accepted, form, context)
     except KeyboardInterrupt:
         context.output.message(f"interrupted; {goes_on(accepted)}")
         return INTERRUPTED
     return _conclude(ended, context.output)
+
+
+def follow(
+    accepted: Sequence[DeployRecord], form: DeployForm, context: Context, until: float | None = None
+) -> Sequence[DeployRecord]:
+    """These when they have ended, or at that moment of the monotonic clock; each step is told as it
+    comes. Raises TqunitsError when the manager does not come back."""
+    return [record for some in _windows(accepted) for record in _followed(some, form, context, until)]
 
 
 def _windows(records: Sequence[DeployRecord]) -> Iterator[Sequence[DeployRecord]]:
@@ -93,14 +101,15 @@ def _windows(records: Sequence[DeployRecord]) -> Iterator[Sequence[DeployRecord]
     return (records[first : first + MOST_NUMBERS] for first in range(0, len(records), MOST_NUMBERS))
 
 
-def _followed(accepted: Sequence[DeployRecord], form: DeployForm, context: Context) -> Sequence[DeployRecord]:
-    """These when they have ended; each step is told as it comes."""
+def _followed(
+    accepted: Sequence[DeployRecord], form: DeployForm, context: Context, until: float | None
+) -> Sequence[DeployRecord]:
     known = {record.number: record for record in accepted}
     for record in accepted:
         _tell(form, record, record.steps)
     watch, shown, begin = DeployWatch(context), Progress(context.output), time.monotonic()
     while running := [record for record in known.values() if not record.outcome.is_ended]:
-        for record in watch.changed([each.number for each in running]):
+        for record in watch.changed([each.number for each in running], wait_us=_wait_us(until)):
             told = set(known[record.number].steps)  # a record with many drops some
             known[record.number] = record
             _tell(form, record, [step for step in record.steps if step not in told])
@@ -108,7 +117,14 @@ def _followed(accepted: Sequence[DeployRecord], form: DeployForm, context: Conte
         late = [record.worker for record in running if not known[record.number].outcome.is_ended]
         if late:
             shown.say(late, time.monotonic() - begin)
+        if until is not None and time.monotonic() >= until:
+            break
     return tuple(known.values())
+
+
+def _wait_us(until: float | None) -> int:
+    """How long the manager may wait for a change."""
+    return _WAIT_US if until is None else min(_WAIT_US, max(0, int((until - time.monotonic()) * 1e6)))
 
 
 def _tell(form: DeployForm, record: DeployRecord, steps: Sequence[DeployStep]) -> None:
@@ -135,11 +151,11 @@ class DeployWatch:
         self._after, self._since = 0, 0  # the last event that is known, and the start of who counts it
         self._away_since: float | None = None
 
-    def changed(self, numbers: Sequence[int]) -> Sequence[DeployRecord]:
-        """Those of these deploys that have changed, or none after a while. Raises TqunitsError when
-        the manager refuses, or does not come back."""
+    def changed(self, numbers: Sequence[int], *, wait_us: int = _WAIT_US) -> Sequence[DeployRecord]:
+        """Those of these deploys that have changed, or none after so many µs. Raises TqunitsError
+        when the manager refuses, or does not come back."""
         try:
-            found = deploying.progress(self._layout, numbers, after=self._after, wait_us=_WAIT_US)
+            found = deploying.progress(self._layout, numbers, after=self._after, wait_us=wait_us)
         except Away as away:
             self._wait_for_manager(away)
             return ()

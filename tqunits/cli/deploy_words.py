@@ -20,7 +20,8 @@ STYLES: Final = {
 }
 """Of the word for an outcome, and of its sentence."""
 
-_SUPERSEDED: Final = "a newer deploy has taken its place before it had begun"
+SUPERSEDED: Final = "a newer deploy has taken its place before it had begun"
+"""Why one was not done."""
 
 
 class DeployForm(Protocol):
@@ -90,11 +91,13 @@ def sentence(record: DeployRecord) -> str:
         case DeployOutcome.FAILED:
             return f"{worker}: {record.why or 'it failed'}"
         case DeployOutcome.SUPERSEDED:
-            return f"{worker}: {_SUPERSEDED}"
+            return f"{worker}: {SUPERSEDED}"
         case DeployOutcome.UNCHANGED if record.kind is DeployKind.BUILD:
             return f"nothing has changed: {worker} has the release {release}"
         case DeployOutcome.UNCHANGED:
             return f"nothing has changed: {worker} {_runs(record)} {release}"
+        case _ if record.kind is DeployKind.RESTART:
+            return f"{worker} is restarted{_took(record)}"
         case _ if record.kind is DeployKind.BUILD:
             return f"{worker}: the release {release} is made; 'tqunits deploy {worker}' runs it"
         case _:

@@ -1,5 +1,6 @@
 """Whether the last deploy of a worker has failed, for `why`: then it runs an older program than
-somebody wanted, however well it is.
+somebody wanted, however well it is. A restart does not change that; one that has failed is told as
+well.
 
 Only the manager knows, and `why` has other things to say: an answer that does not come at once is
 not waited for.
@@ -14,7 +15,8 @@ from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.control import deploying
 from tqunits.errors import TqunitsError
-from tqunits.lifecycle.deploys import DeployOutcome, DeployRecord
+from tqunits.lifecycle.deploy_rules import KEPT_RESTARTS, last_failure
+from tqunits.lifecycle.deploys import DeployRecord
 
 PATIENCE_S: Final = 1.0
 """The manager answers within milliseconds."""
@@ -28,9 +30,10 @@ def failed_deploys(workers: Collection[str], context: Context) -> Mapping[str, D
     found: dict[str, DeployRecord] = {}
     try:
         for worker in workers:
-            last = deploying.history(context.layout, worker, 1, patience=PATIENCE_S)
-            if last and last[0].outcome is DeployOutcome.FAILED:
-                found[worker] = last[0]
+            last = deploying.history(context.layout, worker, 1 + KEPT_RESTARTS, patience=PATIENCE_S)
+            failure = last_failure(last)
+            if failure is not None:
+                found[worker] = failure
     except TqunitsError:  # the next question would fare no better
         pass
     return found

@@ -1,5 +1,5 @@
 """The common part of start, stop and restart: queue all jobs at once, wait for them together,
-report failures."""
+report failures. restarting.py has the restarts that are the manager's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
 from tqunits.units import name
 
-NONE_OUTDATED: Mapping[str, str] = MappingProxyType({})
+Outdated = Mapping[str, str]
+"""Worker -> the remark about the program that it runs now."""
+
+NONE_OUTDATED: Outdated = MappingProxyType({})
 
 
 def configure_waiting(parser: argparse.ArgumentParser) -> None:
@@ -32,18 +35,24 @@ def configure_waiting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def start(
+def start(workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Start workers without any delay, and report programs that are older than their sources."""
+    outdated = tell_outdated(workers, context)
+    results = jobs_of("StartUnit", workers, bus, arguments, context)
+    return finish(results, [worker.unit for worker in workers], arguments, context, outdated)
+
+
+def jobs_of(
     method: str, workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespace, context: Context
-) -> ExitStatus:
-    """Start or restart workers without any delay, and report programs that are older than their
-    sources."""
-    outdated = _tell_outdated(workers, context)
-    units = [worker.unit for worker in workers]
+) -> Sequence[JobResult]:
+    """What came of the starts or restarts of these, by the manager or by systemd. One that waits
+    after a failure has its next start now."""
     results = by_manager(method, workers, arguments, context)
     if results is not None:
-        return finish(results, units, arguments, context, outdated)
+        return results
+    units = [worker.unit for worker in workers]
     let_go(bus, units)
-    return perform(method, units, bus, arguments, context, outdated)
+    return _run(method, units, bus, arguments, context)
 
 
 def by_manager(
@@ -75,16 +84,15 @@ def with_surges(chosen: Sequence[Installed], bus: Bus, context: Context) -> tupl
     return (*chosen, *running_surges(bus, context.layout, whole))
 
 
-def perform(
-    method: str,
-    units: Sequence[str],
-    bus: Bus,
-    arguments: argparse.Namespace,
-    context: Context,
-    outdated: Mapping[str, str] = NONE_OUTDATED,
-) -> ExitStatus:
+def perform(method: str, units: Sequence[str], bus: Bus, arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """One job for each unit; `method` is StartUnit, StopUnit or RestartUnit. Returns the exit
     status."""
+    return finish(_run(method, units, bus, arguments, context), units, arguments, context)
+
+
+def _run(
+    method: str, units: Sequence[str], bus: Bus, arguments: argparse.Namespace, context: Context
+) -> Sequence[JobResult]:
     stops, failed = method == "StopUnit", {*units}
     _tell_routers(units, context, stops=stops)
     try:
@@ -97,7 +105,7 @@ def perform(
         )
         results = tuple(jobs)
         failed = {job.unit for job in results if job.result not in STOPS}
-        return finish(results, units, arguments, context, outdated)
+        return results
     finally:
         if stops and failed:
             _tell_routers(failed, context, stops=False)  # they still run: their requests wait during a restart
@@ -108,15 +116,19 @@ def finish(
     units: Sequence[str],
     arguments: argparse.Namespace,
     context: Context,
-    outdated: Mapping[str, str] = NONE_OUTDATED,
+    outdated: Outdated = NONE_OUTDATED,
 ) -> ExitStatus:
-    """Report the results of these jobs. `outdated`: worker -> the remark about the program that it
-    runs now."""
-    older = [{"worker": worker, "message": message} for worker, message in outdated.items()]
+    """Report the results of these jobs."""
+    older = outdated_json(outdated)
     return conclude(results, context, as_json=arguments.json, units=list(units), outdated=older)
 
 
-def _tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str, str]:
+def outdated_json(outdated: Outdated) -> Sequence[Mapping[str, str]]:
+    """As the document has them."""
+    return [{"worker": worker, "message": message} for worker, message in outdated.items()]
+
+
+def tell_outdated(workers: Iterable[Installed], context: Context) -> Outdated:
     """Report workers that are started with a program that does not match its sources; returns
     worker -> remark."""
     found = due.outdated_of(workers, context.layout)

@@ -52,11 +52,17 @@ def conclude(results: Iterable[JobResult], context: Context, *, as_json: bool, *
 
 def told(ended: Iterable[Ending], output: Output) -> ExitStatus:
     """Report on stderr what failed, why, and what to do; returns the exit status."""
+    failed = tell_failures(ended, output)
+    name_again([name.named(each.unit) for each in failed], output)
+    return status_of(failed)
+
+
+def tell_failures(ended: Iterable[Ending], output: Output) -> Sequence[Ending]:
+    """The first part of this; gives those that failed."""
     failed = [each for each in ended if each.sentence]
     for each in failed:
         _tell(each, output)
-    name_again([name.named(each.unit) for each in failed], output)
-    return status_of(failed)
+    return failed
 
 
 def name_again(failed: Sequence[str], output: Output) -> None:

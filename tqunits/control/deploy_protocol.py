@@ -10,11 +10,13 @@ paths, keys and sizes.
     POST /prune {"workers": ["api"], "caches": false}
                            {"pruned": {"api": {"releases": ["0123456789ab"], "caches": false}}}
 
-A deploy is a DeployRecord (lifecycle/deploys.py). `kind` is deploy, rollback or build; a rollback
-without `release` is to the last release before the present one that was stable. An event is a
-change of a record. Events have numbers that count from the manager's start, which is `since_us`:
-after another start, ask anew with `after=0`. That does not wait, and the answer has all of these
-deploys; so it is with an event that has not happened yet.
+A deploy is a DeployRecord (lifecycle/deploys.py). `kind` is deploy, rollback, build or restart. A
+rollback without `release` is to the last release before the present one that was stable. Who asks
+for a restart while one of the worker waits gets that one.
+
+An event is a change of a record. Events have numbers that count from the manager's start, which is
+`since_us`: after another start, ask anew with `after=0`. That does not wait, and the answer has all
+of these deploys; so it is with an event that has not happened yet.
 
 What can not be done is refused as a whole, and nothing is begun: 404 for a worker that is not
 installed, and for a number that no deploy has (any more), 409 with the reason for what can not be

@@ -15,6 +15,7 @@ from pathlib import Path
 from tqunits.errors import TqunitsError
 from tqunits.host import this_host
 from tqunits.host.lacking import lacking
+from tqunits.host.polkit_service import POLKIT, lack_of_polkit
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, account_of
@@ -23,8 +24,6 @@ from tqunits.system.bus import Bus, UnitStatus
 from tqunits.system.files import read_text_if_exists
 from tqunits.units import polkit_rule, unitfile
 from tqunits.units.name import MANAGER, paused_by
-
-_POLKIT = "polkit.service"
 
 
 class Level(StrEnum):
@@ -174,15 +173,15 @@ def _folder(folder: Path, *, user_mode: bool) -> Finding:
 
 
 def _polkit(bus: Bus) -> Finding:
-    """Whether polkit runs. Its folders of rules prove nothing: other packages put rules there,
-    too."""
-    if bus.property_of(_POLKIT, "Unit", "LoadState", "s") != "loaded":
-        text = "polkit is not installed: only root can start and stop workers, and the manager restarts none that hangs"
-        return warning("polkit", text, "apt install polkitd")
-    if bus.property_of(_POLKIT, "Unit", "ActiveState", "s") == "failed":
-        advice = f"systemctl status {_POLKIT}"
-        return warning("polkit", f"{_POLKIT} has failed: only root can start and stop workers", advice)
-    return ok("polkit", "polkit is there: rules of yours can let others start and stop single workers")
+    match lack_of_polkit(bus):
+        case "":
+            return ok("polkit", "polkit is there: rules of yours can let others start and stop single workers")
+        case "has failed":
+            advice = f"systemctl status {POLKIT}"
+            return warning("polkit", f"{POLKIT} has failed: only root can start and stop workers", advice)
+        case lack:
+            text = f"polkit {lack}: only root can start and stop workers, and the manager restarts none that hangs"
+            return warning("polkit", text, "apt install polkitd")
 
 
 def _manager(units: Sequence[UnitStatus]) -> Iterator[Finding]:

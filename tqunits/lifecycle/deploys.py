@@ -10,12 +10,13 @@ Times are microseconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final
 
+from tqunits.late_pattern import late_pattern
 from tqunits.lifecycle.release import MAX_ACTOR, MAX_INSTANCE, MAX_MESSAGE, MAX_WHY, RELEASE, REVISION, WORKER
-from tqunits.lifecycle.strict_json import exactly
+from tqunits.lifecycle.strict_json import StrictObject, exactly, text
 from tqunits.light_dataclass import dataclass
 
 MAX_TEXT: Final = MAX_WHY
@@ -30,7 +31,7 @@ STEPS: Final = frozenset(
         "build",  # the sources are looked at, and built where they have changed
         "take",  # the release is copied to where it runs
         "release_command",
-        "surge",  # an instance more is started, with the new release
+        "surge",  # an instance more is started, with what the others are to run
         "drain",  # an instance gets no more requests, and finishes those that it has
         "restart",
         "healthy",
@@ -46,6 +47,7 @@ _OF_THE_SWITCH: Final = frozenset({"surge", "drain", "restart", "healthy", "back
 
 _LAST_NUMBER: Final = 10**18
 _LONGEST_WORD: Final = 20  # of kinds, outcomes and steps
+_RUN: Final = late_pattern(r"[0-9a-f]{32}")
 
 
 class DeployKind(StrEnum):
@@ -54,6 +56,7 @@ class DeployKind(StrEnum):
     DEPLOY = "deploy"  # make a release of the sources as they are, and run it
     ROLLBACK = "rollback"  # run an earlier release again
     BUILD = "build"  # make a release, and run nothing
+    RESTART = "restart"  # run what runs anew, and make no release
 
 
 class DeployOutcome(StrEnum):
@@ -63,7 +66,7 @@ class DeployOutcome(StrEnum):
     RUNNING = "running"
     DONE = "done"
     UNCHANGED = "unchanged"  # the release that runs is what would have been made
-    FAILED = "failed"  # the release before runs
+    FAILED = "failed"  # the release before runs; of a restart: an instance did not start again
     SUPERSEDED = "superseded"  # a newer one came before it had begun
 
     @property
@@ -103,6 +106,8 @@ class DeployRecord:
     revision: str | None = None  # git's
     is_dirty: bool | None = None  # whether the sources were not those of the revision; None: it is not known
     was_stable: bool = False  # all instances were healthy on the release at least once
+    is_slow: bool = False  # it failed, because an instance did not get healthy in time
+    replaces: tuple[str, ...] = ()  # of a restart: the runs that are to end, by systemd's invocation IDs
     steps: tuple[DeployStep, ...] = ()  # in the order in which they were taken
 
     @property
@@ -132,6 +137,8 @@ def deploy_body(record: DeployRecord) -> Mapping[str, object]:
         "revision": record.revision,
         "is_dirty": record.is_dirty,
         "was_stable": record.was_stable,
+        "is_slow": record.is_slow,
+        "replaces": list(record.replaces),
         "steps": [step_body(step) for step in record.steps],
     }
 
@@ -161,8 +168,14 @@ def parse_deploy(value: object) -> DeployRecord:
         revision=found.text_or_none("revision", 64, REVISION),
         is_dirty=found.flag_or_none("is_dirty"),
         was_stable=found.flag("was_stable"),
+        is_slow=found.flag("is_slow"),
+        replaces=tuple(_runs(found)),
         steps=tuple(map(_step, found.rows("steps", MAX_STEPS))),
     )
+
+
+def _runs(found: StrictObject) -> Iterator[str]:
+    return (text(row, "replaces", 32, _RUN) for row in found.rows("replaces", MAX_INSTANCE))
 
 
 def _step(value: object) -> DeployStep:

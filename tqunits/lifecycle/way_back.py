@@ -12,11 +12,11 @@ def ways_back(deploys: Iterable[DeployRecord], present: str | None) -> tuple[str
     oldest first.
 
     A rollback takes back what came after its release. So a second one goes further back, and not
-    forward again to a release that was left because it was bad.
+    forward again to a release that was left because it was bad. A restart changes no release.
     """
     ran: list[str] = []
     for each in deploys:
-        if each.release is None or not each.was_stable:
+        if each.kind is DeployKind.RESTART or each.release is None or not each.was_stable:
             continue
         if each.kind is DeployKind.ROLLBACK and each.release in ran:
             del ran[_last(ran, each.release) + 1 :]

@@ -1,9 +1,10 @@
-"""Accepts deploys, rollbacks and builds, and carries them out: one at a time for each worker, as
-many workers at once as `manager.max_parallel_rolls` says, one build at a time on the host.
+"""Accepts deploys, rollbacks, builds and restarts, and carries them out: one at a time for each
+worker, as many workers at once as `manager.max_parallel_rolls` says, one build at a time on the
+host.
 
 What is asked for is written down before it is answered. The newest wins: one that waits for its
-worker's turn is superseded by the next. A manager that was killed goes on with what it finds
-unfinished; every step can be taken twice.
+worker's turn is superseded by the next (lifecycle/deploy_rules.py). A manager that was killed goes
+on with what it finds unfinished; every step can be taken twice.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ from typing import Final
 
 from tqunits.control.deploy_protocol import DeployOrder, Pruned
 from tqunits.control.protocol import Problem
-from tqunits.errors import TqunitsError
+from tqunits.errors import TimedOut, TqunitsError
 from tqunits.host import release_links, release_manifests
+from tqunits.lifecycle.deploy_rules import MOST_KEPT, joined, superseded
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
 from tqunits.lifecycle.release import FOLDER, BuildRequest, HarvestResult, is_release_id
 from tqunits.lifecycle.way_back import ways_back
 from tqunits.manager.announcements import Announcements
-from tqunits.manager.deploy_files import KEPT
 from tqunits.manager.deploy_log import DeployLog
+from tqunits.manager.deploy_sentences import told, unprunable
 from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
-from tqunits.manager.roll import Roll
+from tqunits.manager.release_goal import ReleaseGoal
+from tqunits.manager.restart_goal import RestartGoal
+from tqunits.manager.roll import Goal, Roll, Say
 
 _FAULT_HINT: Final = "'journalctl -u tq-manager' has where; what an instance runs, 'tqunits ls' shows"
 
@@ -66,18 +70,17 @@ class Deploys:
     async def prune(self, workers: Collection[str], *, clear: bool) -> Mapping[str, Pruned]:
         """Remove releases that are too many and not in use, and with `clear` the caches of builds.
         Raises Problem; at once for a worker that is being deployed, whose stable release is about
-        to be another one."""
+        to be another one, or restarted: the link of its surge would be removed."""
         for record in self.log.unfinished():
             if record.worker in workers:
-                text = f"{record.worker} is being deployed, and old releases go with that: see 'tqunits history'"
-                raise Problem(409, text)
+                raise Problem(409, unprunable(record))
         return {worker: await self._prune(worker, clear=clear) for worker in workers}
 
     async def _prune(self, worker: str, *, clear: bool) -> Pruned:
         layout = self._hands.layout
         stable = release_links.stable_of(layout, worker)
         if self._pending(worker) or (stable is None and not clear):
-            return Pruned()  # one that was accepted meanwhile prunes itself
+            return Pruned()  # a deploy that was accepted meanwhile prunes itself
         before = self._releases(worker)
         try:
             had_caches = await self._hands.harvests.prune(worker, stable, clear=clear)
@@ -86,14 +89,13 @@ class Deploys:
         return Pruned(tuple(sorted(before - self._releases(worker))), had_caches)
 
     def _accept(self, worker: str, order: DeployOrder, actor: str, release: str | None) -> DeployRecord:
-        waiting = self._pending(worker)
+        pending = self._pending(worker)
+        if (same := joined(order.kind, pending)) is not None:
+            return same
         record = self.log.open(worker, order, actor, release=release)
-        for each in waiting:
-            is_covered = order.kind is not DeployKind.BUILD or each.kind is DeployKind.BUILD  # a build runs nothing
-            if is_covered and each.outcome is DeployOutcome.WAITING:
-                self.log.end(
-                    worker, each.number, DeployOutcome.SUPERSEDED, f"number {record.number} came before its turn"
-                )
+        for each in superseded(order.kind, pending):
+            why = f"number {record.number} came before its turn"
+            self.log.end(worker, each.number, DeployOutcome.SUPERSEDED, why)
         return record
 
     def _release_of(self, worker: str, order: DeployOrder) -> str | None:
@@ -115,7 +117,7 @@ class Deploys:
         """The last release that was stable before the present one, and is still there."""
         here = self._releases(worker)
         present = release_links.runs_of(self._hands.layout, worker).get(1)
-        ways = ways_back(reversed(self.log.of(worker, KEPT)), present)
+        ways = ways_back(reversed(self.log.of(worker, MOST_KEPT)), present)
         return next((release for release in ways if release in here), None)
 
     def _run_soon(self, worker: str) -> None:
@@ -133,19 +135,19 @@ class Deploys:
         try:
             outcome, is_stable = await self._perform(record)
         except TqunitsError as error:
-            self.log.end(worker, number, DeployOutcome.FAILED, error.message, error.hint or "")
+            is_slow = isinstance(error, TimedOut)
+            self.log.end(worker, number, DeployOutcome.FAILED, error.message, error.hint or "", is_slow=is_slow)
         except Exception as error:  # else it would run for ever, and no other deploy of the worker after it
             self._report(error)
             self.log.end(worker, number, DeployOutcome.FAILED, f"tqunits has a fault: {error!r}", _FAULT_HINT)
         else:
             self.log.end(worker, number, outcome, is_stable=is_stable)
-        ended = self.log.get(worker, number)
-        self._journal.say(_told(ended))
+        self._journal.say(told(self.log.get(worker, number)))
 
     def _report(self, error: Exception) -> None:
         """Have asyncio write where it was raised: to stderr, which is the journal."""
-        told = {"message": "a deploy has met a fault of tqunits", "exception": error}
-        asyncio.get_running_loop().call_exception_handler(told)
+        fault = {"message": "a deploy has met a fault of tqunits", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(fault)
 
     async def _perform(self, record: DeployRecord) -> tuple[DeployOutcome, bool]:
         """How it ends, and whether its release has shown that it is healthy. Raises
@@ -154,7 +156,13 @@ class Deploys:
         self._require_installed(worker)
         before = dict.fromkeys(self._runs(worker), record.before or FOLDER) if was_begun else self._runs(worker)
         first = next(iter(before.values()), FOLDER)
-        begun = self.log.begin(worker, number, first if is_release_id(first) else None)
+        runs = self._hands.runs(worker) if record.kind is DeployKind.RESTART else ()
+        begun = self.log.begin(worker, number, first if is_release_id(first) else None, runs)
+        if record.kind is DeployKind.RESTART:
+            await self._restart(begun)
+            if not was_begun and not self._hands.running(worker):  # after a boot it may not run yet
+                raise DeployFailed("does not run any more", hint=f"'tqunits start {worker}' starts it")
+            return DeployOutcome.DONE, False
         release, is_new = (begun.release, False) if begun.release is not None else await self._found(begun)
         self._require_installed(worker)
         if record.kind is DeployKind.BUILD:
@@ -181,11 +189,23 @@ class Deploys:
         if is_unchanged and release_links.stable_of(self._hands.layout, worker) == release:
             return DeployOutcome.UNCHANGED, True
         async with self._rolls:
-            roll = Roll(self._hands, worker, partial(self.log.step, worker, record.number), before)
+            goal, say = ReleaseGoal(self._hands, worker, release, before), self._say_of(record)
             if record.needs_command and set(before.values()) != {release}:
-                await roll.prepare(release)
-            is_stable = await roll.to(release)
+                await goal.run_command(say)
+            await self._roll(record, goal)
+            is_stable = await goal.remember(say)
         return (DeployOutcome.UNCHANGED if is_unchanged else DeployOutcome.DONE), is_stable
+
+    async def _restart(self, record: DeployRecord) -> None:
+        """Restart the instances that run. Raises TqunitsError."""
+        async with self._rolls:
+            await self._roll(record, RestartGoal(self._hands, record.worker, record.replaces))
+
+    async def _roll(self, record: DeployRecord, goal: Goal) -> None:
+        await Roll(self._hands, record.worker, self._say_of(record), goal).perform()
+
+    def _say_of(self, record: DeployRecord) -> Say:
+        return partial(self.log.step, record.worker, record.number)
 
     def _is_unchanged(self, record: DeployRecord, release: str) -> bool:
         """Whether all instances that run had this release before, and those that do not will."""
@@ -238,10 +258,3 @@ class Deploys:
         links = release_links.runs_of(self._hands.layout, worker)
         numbers = (each.place.whose.number for each in self._hands.replicas(worker))
         return {number: links.get(number, FOLDER) for number in numbers}
-
-
-def _told(record: DeployRecord) -> str:
-    """One line for the journal."""
-    what = f"{record.kind.value} {record.number} of {record.worker} by {record.actor}: {record.outcome.value}"
-    release = f", release {record.release}" if record.release else ""
-    return f"{what}{release}" + (f": {record.why}" if record.why else "")

@@ -17,17 +17,15 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
+from tqunits.lifecycle.deploy_rules import MOST_KEPT
 from tqunits.lifecycle.deploys import DeployRecord, deploy_body, parse_deploy
 from tqunits.system import files
 from tqunits.units import name
 
-KEPT: Final = 50
-"""Deploys that are kept of each worker: ten times the releases that are."""
-
 _VERSION: Final = 1
 _MAX_FILE: Final = 16 << 20
-"""Bytes: KEPT deploys have some 100 KiB. A single one always fits: its 200 steps of 4096 characters
-are 10 MB at the most, as JSON writes them."""
+"""Bytes: MOST_KEPT deploys have some 100 KiB. A single one always fits: its 200 steps of 4096
+characters are 10 MB at the most, as JSON writes them."""
 
 _FRAME: Final = 100  # bytes around the deploys
 
@@ -50,7 +48,7 @@ class DeployFiles:
         """Write the last ones down, as many as the file has room for. Raises OSError."""
         path = Path(self._layout.deploys(worker))
         files.make_folder(path.parent, mode=0o700)
-        document = f'{{"version": {_VERSION}, "deploys": [{", ".join(_fitting(deploys[-KEPT:]))}]}}\n'
+        document = f'{{"version": {_VERSION}, "deploys": [{", ".join(_fitting(deploys[-MOST_KEPT:]))}]}}\n'
         files.write_atomically(path, document, _MODE)
 
 
@@ -71,7 +69,7 @@ def _read(path: Path) -> tuple[DeployRecord, ...]:
         document = json.loads(files.read_regular(path, _MAX_FILE))
         if document["version"] != _VERSION:
             raise ValueError(document["version"])
-        return tuple(parse_deploy(each) for each in document["deploys"])[-KEPT:]
+        return tuple(parse_deploy(each) for each in document["deploys"])[-MOST_KEPT:]
     except (OSError, ValueError, TypeError, LookupError, RecursionError, TqunitsError):
         with suppress(OSError):
             path.rename(path.with_name(f"{path.name}.unreadable"))

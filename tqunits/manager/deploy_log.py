@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Final
 
 from tqunits.control.deploy_protocol import DeployOrder
+from tqunits.lifecycle.deploy_rules import surplus
 from tqunits.lifecycle.deploys import MAX_STEPS, MAX_TEXT, DeployOutcome, DeployRecord, DeployStep
-from tqunits.manager.deploy_files import KEPT, DeployFiles
+from tqunits.manager.deploy_files import DeployFiles
 
 _ROOM: Final = MAX_STEPS - 20
 """Steps of a deploy that are written down: a worker with a hundred instances has more, and the last
@@ -63,19 +64,19 @@ class DeployLog:
         )
         deploys = self._records.setdefault(worker, [])
         deploys.append(record)
-        ended = [each.number for each in deploys if each.outcome.is_ended]
-        for number in ended[: max(0, len(deploys) - KEPT)]:
+        for number in surplus(deploys):
             del deploys[self._place(worker, number)]
             self._events.pop(number, None)
         self._changed(record)
         return record
 
-    def begin(self, worker: str, number: int, before: str | None) -> DeployRecord:
-        """It is its turn."""
+    def begin(self, worker: str, number: int, before: str | None, runs: Sequence[str] = ()) -> DeployRecord:
+        """It is its turn. `runs`: those that a restart ends; one that was begun already keeps
+        its own."""
         record = self.get(worker, number)
-        return self._put(
-            replace(record, outcome=DeployOutcome.RUNNING, begun_us=record.begun_us or _now(), before=before)
-        )
+        if record.begun_us is None:
+            record = replace(record, begun_us=_now(), replaces=tuple(runs))
+        return self._put(replace(record, outcome=DeployOutcome.RUNNING, before=before))
 
     def made(self, worker: str, number: int, release: str, revision: str | None, *, is_dirty: bool | None) -> None:
         """Its release is there."""
@@ -97,11 +98,13 @@ class DeployLog:
         hint: str = "",
         *,
         is_stable: bool = False,
+        is_slow: bool = False,
     ) -> None:
-        """It has ended. `is_stable`: all instances were healthy on its release."""
+        """It has ended. `is_stable`: all instances were healthy on its release. `is_slow`: one did
+        not get healthy in time."""
         record = self.get(worker, number)
         ended = replace(record, outcome=outcome, ended_us=_now(), why=why[:MAX_TEXT], hint=hint[-MAX_TEXT:])
-        self._put(replace(ended, was_stable=is_stable))
+        self._put(replace(ended, was_stable=is_stable, is_slow=is_slow))
 
     def changed_since(self, event: int, numbers: Collection[int]) -> Sequence[tuple[int, DeployRecord]]:
         """Those of these deploys that have changed since an event, each with its last event. With

@@ -1,7 +1,8 @@
 """What a deploy acts with, and what it sees of a worker's instances.
 
 The registry says which ones are installed and run; the file `serving` of each says which release it
-runs."""
+runs. systemd's link says in which run it is, at once: the registry hears of a new run only after
+the job that began it has ended."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ from tqunits.manager.record import InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.manager.router_status import Routers
 from tqunits.model import Instance
+from tqunits.system import invocations
 from tqunits.system.bus import Bus
+from tqunits.units import name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,18 @@ class Hands:
     def has(self, whose: Instance, release: str) -> bool:
         """Whether an instance serves with this release."""
         return running_release(whose, self.layout.runtime) == release
+
+    def invocation(self, whose: Instance) -> str:
+        """The run that an instance is in, or, while it does not run, its last one: 32 hex digits.
+        "" where nothing is known of one."""
+        record = self.registry.records.get(whose)
+        return invocations.exported(name.service(whose)) or (record.seen.invocation if record is not None else "")
+
+    def runs(self, worker: str) -> tuple[str, ...]:
+        """The same of the worker's instances that run, or are to run, and of its surge while it
+        does."""
+        whose = (each.place.whose for each in self._all(worker) if each.state is not State.STOPPED)
+        return tuple(filter(None, map(self.invocation, whose)))
 
     def _all(self, worker: str) -> Iterable[InstanceRecord]:
         return (record for whose, record in self.registry.records.items() if whose.worker == worker)

@@ -55,10 +55,10 @@ class ReleaseCommand:
     async def _run(self) -> None:
         ended = await unit_jobs.run_once(self._bus, self._unit)
         if ended.result != "done":
-            sentence, lines = await unit_jobs.why(ended, self._layout)
+            why = await unit_jobs.why(ended, self._layout)
             with suppress(TqunitsError):
                 self._bus.reset_failed(self._unit)  # otherwise the host would be degraded for ever
-            raise DeployFailed(f"its release.command {told(ended, sentence)}", hint=lines)
+            raise DeployFailed(f"its release.command {told(ended, why.sentence)}", hint=why.lines)
 
 
 def told(ended: JobResult, sentence: str) -> str:

@@ -1,32 +1,30 @@
-"""Replaces the instances of a worker by ones that run another release, so that no request fails.
+"""Replaces the instances of a worker, one after the other, so that no request fails. What the new
+ones are to be is its goal: another release (release_goal.py), or new runs (restart_goal.py).
 
 Each instance is taken out of the traffic before it is stopped: the routers are told, and have to
 say so, before systemd is asked. Then the unit's own ExecStop= waits for the requests that run, and
 the start ends when the instance is healthy (alone/leave.py, alone/gate.py). Where memory is there,
-a surge runs the new release first: it shows that the release is healthy before any other
-is touched, and takes requests meanwhile. Without it requests wait in the router while the only
-instance starts.
+a surge is started first: it shows that an instance gets healthy before any other is touched, and
+takes requests meanwhile. Without it requests wait in the router while the only instance starts.
 
-Before all of this the release.command of a deploy is run, which decides whether anything else is
-done. Every step can be taken twice. A failure takes those that were replaced back to what they ran
-before."""
+Every step can be taken twice. After a failure the goal says who is taken back.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from tqunits.control.protocol import Use
-from tqunits.errors import TqunitsError
+from tqunits.errors import TimedOut, TqunitsError
 from tqunits.lifecycle.outcome import STOPS
-from tqunits.lifecycle.release import FOLDER
 from tqunits.lifecycle.state import State
 from tqunits.manager import unit_jobs
 from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
-from tqunits.manager.release_command import ReleaseCommand
+from tqunits.manager.record import InstanceRecord
 from tqunits.manager.usage import usage_of
 from tqunits.model import Instance
 from tqunits.system import memory
@@ -48,87 +46,102 @@ Say = Callable[[str, str, int | None], None]
 """Writes a step down: its kind (lifecycle/deploys.py), a sentence, the number of the instance."""
 
 
+class Goal(Protocol):
+    """What the instances are to be at the end of a roll. The coroutines raise TqunitsError."""
+
+    unmet: str  # what to say of one that was started and is not as it should be, as a clause
+
+    def lacking(self) -> tuple[Instance, ...]:
+        """Those that run and are to be replaced."""
+        ...
+
+    def has(self, whose: Instance) -> bool:
+        """Whether an instance that was started is as it should be."""
+        ...
+
+    async def prepare(self, whose: Instance) -> None:
+        """Let this instance be as it should at its next start."""
+        ...
+
+    async def proven(self) -> None:
+        """The surge is healthy: so the others may be like it, also one that starts by itself."""
+        ...
+
+    async def give_up(self) -> None:
+        """Let all instances be as before at their next start."""
+        ...
+
+    def to_take_back(self, touched: Sequence[Instance]) -> tuple[Instance, ...]:
+        """Those that run and have to be as before, in the order in which they are replaced.
+        `touched`: those that this roll has begun to replace."""
+        ...
+
+
 class Roll:
     """One roll of one worker."""
 
-    def __init__(self, hands: Hands, worker: str, say: Say, before: Mapping[int, str]) -> None:
-        """`before`: what each instance runs until now: a release, or FOLDER."""
+    def __init__(self, hands: Hands, worker: str, say: Say, goal: Goal) -> None:
         self._hands = hands
         self._worker = worker
         self._say = say
-        self._before = before
+        self._goal = goal
         self._touched: list[Instance] = []
         self._others: set[Instance] = set()  # somebody else has stopped or started them meanwhile
         self._has_surge = False
 
-    async def prepare(self, release: str) -> None:
-        """Run the worker's `release.command`, if it has one. No instance is touched before it has
-        ended well. Raises TqunitsError."""
-        command = ReleaseCommand(self._hands.bus, self._hands.layout, self._hands.harvests, self._worker)
-        slot = command.slot
-        if slot is not None:
-            self._say("release_command", "its release.command is run", None)
-            await command.run(slot, release, self._before.get(slot, FOLDER))
-
-    async def to(self, release: str) -> bool:
-        """Have all instances run this release, and remember it as stable: whether it is. It is not
-        for a worker that does not run. Raises TqunitsError; then they run what they ran before."""
+    async def perform(self) -> None:
+        """Reach the goal. Raises TqunitsError; then those that the goal takes back are as they were
+        before."""
         try:
-            await self._replace_all(release)
+            await self._replace_all()
         except Exception as error:  # whatever it is: no instance may be left half way
-            stays = await self._back(release)
+            stays = await self._back()
             await self._end_surge()
             if stays:
                 hint = error.hint if isinstance(error, TqunitsError) else None
                 raise DeployFailed(f"{error}; and the way back failed: {stays}", hint=hint) from error
             raise
         await self._end_surge()
-        is_stable = bool(self._hands.running(self._worker))
-        if is_stable:
-            self._say("stable", f"release {release} is stable: all instances that run have it", None)
-        else:
-            self._say("note", "does not run; its next start runs this release", None)
-        runs = dict.fromkeys(self._numbers(), release)
-        await self._hands.harvests.point(self._worker, runs, stable=release if is_stable else None)
-        return is_stable
 
-    async def _replace_all(self, release: str) -> None:
-        """Replace those that run something else, one after the other, each once. Meanwhile an
-        install may add some, and somebody may stop some."""
-        is_proven = self._next(release) is not None and await self._surged(release)
-        if is_proven:
-            await self._point(release, self._numbers())
-        while (whose := self._next(release)) is not None:
+    async def _replace_all(self) -> None:
+        """Replace those that lack something, one after the other, each once. Meanwhile an install
+        may add some, and somebody may stop some."""
+        if self._next() is not None and await self._surged():
+            await self._goal.proven()
+        while (whose := self._next()) is not None:
             self._touched.append(whose)
-            if not is_proven or whose.number not in self._before:
-                await self._point(release, (whose.number,))
+            await self._goal.prepare(whose)
             await self._renew(whose)
-        lacking = self._hands.lacking(self._worker, release)
+        lacking = self._goal.lacking()
         if lacking:
-            raise _not_run(lacking[0])
+            raise self._not_as_wanted(lacking[0])
 
-    def _next(self, release: str) -> Instance | None:
-        lacking = self._hands.lacking(self._worker, release)
-        return next((whose for whose in lacking if whose not in self._touched), None)
+    def _next(self) -> Instance | None:
+        return next((whose for whose in self._goal.lacking() if whose not in self._touched), None)
 
-    async def _surged(self, release: str) -> bool:
-        """Start the surge with this release; whether there is one, and memory for it. Raises
-        TqunitsError."""
+    async def _surged(self) -> bool:
+        """Start the surge; whether there is one, and memory for it. Raises TqunitsError."""
         surge = self._hands.surge(self._worker)
         if surge is None:
             return False
-        whose = surge.place.whose
         lack = self._lacks_memory()
         if lack:
             self._say("note", f"{lack}, so requests wait while an instance is replaced", None)
             return False
-        self._say("surge", "is started with the release, and takes requests once it is healthy", whose.number)
-        await self._point(release, (whose.number,))
-        self._has_surge = True
-        await self._run("StartUnit", whose)
-        if not self._hands.has(whose, release):
-            raise _not_run(whose)
+        await self._start(surge)
         return True
+
+    async def _start(self, surge: InstanceRecord) -> None:
+        """Start the surge. One that runs already, because somebody or an earlier manager has
+        started it, has to be as it should: otherwise it would prove nothing."""
+        whose = surge.place.whose
+        is_old = not surge.rests and not self._goal.has(whose)
+        self._say("surge", "is started beside the others, and takes requests once it is healthy", whose.number)
+        await self._goal.prepare(whose)
+        self._has_surge = True
+        await self._run("RestartUnit" if is_old else "StartUnit", whose)
+        if not self._goal.has(whose):
+            raise self._not_as_wanted(whose)
 
     def _lacks_memory(self) -> str:
         """Why no instance more can run now, as a clause; "" when one can."""
@@ -176,29 +189,17 @@ class Roll:
         finally:
             self._hands.readiness.let_in([whose])
 
-    def to_take_back(self, release: str) -> tuple[Instance, ...]:
-        """The instances that this roll to a release has touched, or one of an earlier manager, the
-        last ones first; none that somebody else has stopped meanwhile."""
-        lacking = self._hands.lacking(self._worker, release)
-        replaced = (each.place.whose for each in self._hands.running(self._worker))
-        earlier = [w for w in replaced if w not in lacking and self._before.get(w.number) != release]
-        return tuple(filter(self._is_ours, dict.fromkeys((*reversed(self._touched), *reversed(earlier)))))
-
-    async def _back(self, release: str) -> str:
-        """Have all instances run what they ran before. What goes wrong with one is said, and keeps
-        no other from its way back. Why an instance does not run what it ran; "" where all do."""
-        by_release: dict[str, list[int]] = {}
-        usual = next(iter(self._before.values()), FOLDER)  # of one that an install has added
-        for number in self._numbers():
-            by_release.setdefault(self._before.get(number, usual), []).append(number)
+    async def _back(self) -> str:
+        """Have the instances that were touched be as before. What goes wrong with one is said, and
+        keeps no other from its way back. Why an instance does not run what it ran; "" where all
+        do."""
         try:
-            for run, numbers in by_release.items():
-                await self._point(run, numbers)
+            await self._goal.give_up()
         except Exception as error:
             self._say("note", f"the way back failed: {error}", None)
             return str(error)
         stays = ""
-        for whose in self.to_take_back(release):
+        for whose in filter(self._is_ours, self._goal.to_take_back(self._touched)):
             self._say("back", "runs again what it ran before", whose.number)
             try:
                 await self._renew(whose)
@@ -212,30 +213,22 @@ class Roll:
         record = self._hands.registry.records.get(whose)
         return record is not None and record.state is not State.STOPPED and whose not in self._others
 
-    async def _point(self, release: str, numbers: Iterable[int]) -> None:
-        await self._hands.harvests.point(self._worker, dict.fromkeys(numbers, release))
-
-    def _numbers(self) -> tuple[int, ...]:
-        return tuple(record.place.whose.number for record in self._hands.replicas(self._worker))
-
     async def _run(self, method: str, whose: Instance) -> None:
-        """Raises TqunitsError, with the sentence that `why` has."""
+        """Raises TqunitsError, with the sentence that `why` has; TimedOut when it did not get
+        healthy in time."""
         (ended,) = await unit_jobs.run_workers(self._hands.bus, method, [name.service(whose)])
         if ended.result == "canceled":
             self._others.add(whose)
         if ended.result not in (STOPS if method == "StopUnit" else {"done"}):
-            sentence, lines = await unit_jobs.why(ended, self._hands.layout)
-            raise DeployFailed(f"{sentence} ({whose})", hint=lines)
+            why = await unit_jobs.why(ended, self._hands.layout)
+            failure = TimedOut if why.is_slow else DeployFailed
+            raise failure(f"{why.sentence} ({whose})", hint=why.lines)
+
+    def _not_as_wanted(self, whose: Instance) -> DeployFailed:
+        return DeployFailed(f"{whose} {self._goal.unmet}", hint=f"systemctl cat {name.service(whose)}")
 
 
 def goes_on(use: Use, seconds: float) -> bool:
     """Whether a roll waits on before it stops an instance that has been out of the traffic for so
     long."""
     return seconds < TOLD_S if use.sends else use.waits and seconds < ANSWERED_S
-
-
-def _not_run(whose: Instance) -> DeployFailed:
-    """Its unit may have been changed since the release was made (sandbox: writable-code)."""
-    return DeployFailed(
-        f"{whose} was started, and does not run the release", hint=f"systemctl cat {name.service(whose)}"
-    )

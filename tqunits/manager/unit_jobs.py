@@ -15,12 +15,22 @@ from tqunits.errors import NotPermitted
 from tqunits.host import endings, pauses
 from tqunits.layout import Layout
 from tqunits.lifecycle.outcome import JobResult
+from tqunits.light_dataclass import dataclass
 from tqunits.model import INFINITY
 from tqunits.system.async_jobs import AsyncJobs
 from tqunits.system.bus import Bus
 
 _PAUSE_US: Final = 5_000_000
 """For the end of a pause after a failed start, which takes no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """Why a job has failed."""
+
+    sentence: str
+    lines: str | None  # that explain it further, if there are any
+    is_slow: bool  # it took too long, or the health check failed
 
 
 async def run_workers(
@@ -41,12 +51,11 @@ async def run_once(bus: Bus, unit: str) -> JobResult:
     return ended
 
 
-async def why(ended: JobResult, layout: Layout) -> tuple[str, str | None]:
-    """The sentence why a job has failed, and the lines that explain it further, if there are any.
-    The journal is read, so it is done in a thread."""
+async def why(ended: JobResult, layout: Layout) -> JobFailure:
+    """Why a job has failed. The journal is read, so it is done in a thread."""
     (ending,) = await asyncio.to_thread(endings.judged, [ended], layout, user_mode=False)
     lines = "\n".join(f"{label}: {text}" if label else text for label, text in ending.details)
-    return ending.sentence, lines or None
+    return JobFailure(ending.sentence, lines or None, ending.is_slow)
 
 
 @asynccontextmanager

@@ -33,4 +33,4 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         bus.enable(units)
         if not arguments.now:
             return finish((), units, arguments, context)
-        return start("StartUnit", workers, bus, arguments, context)
+        return start(workers, bus, arguments, context)

@@ -39,4 +39,4 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Start."""
     workers = wanted(arguments, context)
     with Bus(user_mode=context.user_mode) as bus:
-        return start("StartUnit", workers, bus, arguments, context)
+        return start(workers, bus, arguments, context)
