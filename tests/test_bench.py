@@ -45,7 +45,7 @@ ENTRIES = {
     "router": (("--only", "none"), "no such case; there are: bare-1"),
     "endurance": (("--only", "none"), "no such case; there are: soak"),
     "python": (("none",), "name one of: exchange, fuzz, interpreted, parse, splice"),
-    "host": (("none",), "name one of: control, deploys, manager, restarts, supervisors, zoo"),
+    "host": (("none",), "name one of: control, deploys, manager, neighbour, restarts, supervisors, zoo"),
     "init": (("--only", "none"), "invalid choice: 'none'"),
 }
 
@@ -62,7 +62,7 @@ def test_no_folder_is_forgotten() -> None:
     assert {path.parent.name for path in (ROOT / "bench").glob("*/__main__.py")} == set(ENTRIES)
 
 
-@pytest.mark.parametrize("name", ["control", "restarts", "supervisors"])
+@pytest.mark.parametrize("name", ["control", "neighbour", "restarts", "supervisors"])
 def test_what_needs_a_machine_finds_what_it_imports(name: str) -> None:
     run = process.run([sys.executable, "-m", "bench.host", name, "--help"], timeout_s=60)
     assert (run.returncode, run.stderr) == (0, "")

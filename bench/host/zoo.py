@@ -87,7 +87,7 @@ def pair(
         wild: phase(site, client, seconds, wild=wild) for wild in ((False, True) if is_calm_first else (True, False))
     }
     calm, zoo = reports[False], reports[True]
-    print(f"without {_said(calm)}    with {_said(zoo)}", flush=True)
+    print(f"without {said(calm)}    with {said(zoo)}", flush=True)
     return calm, zoo
 
 
@@ -96,23 +96,25 @@ def phase(site: Site, client: subprocess.Popen[str], seconds: float, *, wild: bo
     units = [f"tq-worker@{kind}.service" for kind in KINDS]
     site.machine.run(["systemctl", "start" if wild else "stop", "--no-block", *units], check=False)
     time.sleep(3)
-    _report(client)
+    report(client)
     time.sleep(seconds)
-    return _report(client)
+    return report(client)
 
 
-def _report(client: subprocess.Popen[str]) -> dict[str, Any]:
+def report(client: subprocess.Popen[str]) -> dict[str, Any]:
+    """What came of the requests since the last report (bench/endurance/honest.py)."""
     assert client.stdin is not None
     assert client.stdout is not None
     client.stdin.write("\n")
     client.stdin.flush()
-    report: dict[str, Any] = json.loads(client.stdout.readline())
-    return report
+    found: dict[str, Any] = json.loads(client.stdout.readline())
+    return found
 
 
-def _said(report: dict[str, Any]) -> str:
-    failed = sum(report["failed"].values())
-    return f"p50 {report['p50_us'] / 1000:.2f} ms, p99 {report['p99_us'] / 1000:.2f} ms, {failed} failed"
+def said(figures: dict[str, Any]) -> str:
+    """A phase in a line."""
+    failed = sum(figures["failed"].values())
+    return f"p50 {figures['p50_us'] / 1000:.2f} ms, p99 {figures['p99_us'] / 1000:.2f} ms, {failed} failed"
 
 
 if __name__ == "__main__":
