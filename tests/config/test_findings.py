@@ -161,6 +161,24 @@ NO_ERRORS: dict[str, tuple[str, Severity, tuple[str, str, str]]] = {
             "write more than 5s",
         ),
     ),
+    "long-drain": (
+        "path: /a\ntype: go\ntimeouts: {drain: 5min}",
+        Severity.WARNING,
+        (
+            "api.yaml:3:19",
+            "timeouts.drain: 5min is more than timeouts.stop, so a stop cuts requests off earlier",
+            "write 'stop: 5min' too",
+        ),
+    ),
+    "endless-drain": (
+        "path: /a\ntype: go\ntimeouts: {drain: 0, stop: 1h}",
+        Severity.WARNING,
+        (
+            "api.yaml:3:19",
+            "timeouts.drain: infinity is more than timeouts.stop, so a stop cuts requests off earlier",
+            "write 'stop: infinity' too",
+        ),
+    ),
     "nothing-asked": (
         "path: /a\ntype: go\nhealth: none",
         Severity.WARNING,

@@ -24,6 +24,7 @@ from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.health import HealthType
 from tqunits.light_dataclass import dataclass
 from tqunits.model import (
+    INFINITY,
     UNSERVED,
     Listen,
     Server,
@@ -210,6 +211,14 @@ def _health(draft: Draft) -> Iterator[NodeProblem]:
         yield warning(node, message, f"write more than {print_span(settings.timeout)}")
 
 
+def _stopping(draft: Draft) -> Iterator[NodeProblem]:
+    """systemd's patience with a stop has the drain in it (units/command_lines.py, `leave`)."""
+    stop, drain = (span or INFINITY for span in (draft.worker.timeouts.stop, draft.worker.timeouts.drain))
+    if drain > stop and draft.values.written(W.timeout_drain):
+        message = f"timeouts.drain: {print_span(drain)} is more than timeouts.stop, so a stop cuts requests off earlier"
+        yield warning(draft.place(W.timeout_drain), message, f"write 'stop: {print_span(drain)}' too")
+
+
 def _writable(draft: Draft) -> Iterator[NodeProblem]:
     """What is in the worker's hands can not be given once more."""
     folders = [PurePosixPath(path) for path in draft.worker.writable]
@@ -256,6 +265,7 @@ _WORKER_RULES: tuple[Callable[[Draft], Iterator[NodeProblem]], ...] = (
     _memory,
     _scaling,
     _health,
+    _stopping,
     _writable,
     _slashes,
     _depends,
