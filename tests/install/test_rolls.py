@@ -10,7 +10,7 @@ import pytest
 from machine import rest, wake
 
 from .conftest import LISTEN, ROOT, Site
-from .control import ECHO, echo, pid, signal
+from .control import ECHO, echo, in_flight, pid, signal
 from .hammering import RESTART, RUDE, RUDE_GO, check, hammered, rude, rude_in_go
 from .test_backoff import wait
 from .test_deploys import BROKEN, KILLER, change, history, running, version
@@ -159,26 +159,27 @@ def test_what_takes_long_goes_on_with_the_instance_that_has_it(rolling: Site) ->
     change(site, f"{ECHO}\n# version 2\n")
     asking = ["curl", "-sS", f"http://127.0.0.1:{LISTEN}/alpha/first"]
     deploying = [site.machine.tqunits_path, "deploy", "alpha", "--json"]
-    with site.machine.start(asking) as request, site.machine.start(deploying) as deploy:
-        assert deploy.stdout is not None
-        steps = iter(deploy.stdout.readline, "")
-        assert any('"restart"' in step for step in steps if conversation.talk() == first)
-        site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") == "deactivating")
-        assert site.get("/alpha/bytes?of=3") == (200, "xxx"), "the surge answers"
-        assert running(site) == before
-        signal(site, UNIT, "USR1")
-        assert request.communicate(timeout=60)[0] == "done"
-        assert conversation.talk() == first
-        assert deploy.poll() is None
-        conversation.client.close()
-        assert deploy.wait(60) == 0
+    with site.machine.start(asking) as request:
+        site.machine.wait_until(lambda: in_flight(site, 1) == 1)
+        with site.machine.start(deploying) as deploy:
+            assert deploy.stdout is not None
+            steps = iter(deploy.stdout.readline, "")
+            assert any('"restart"' in step for step in steps if conversation.talk() == first)
+            site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") == "deactivating")
+            assert site.get("/alpha/bytes?of=3") == (200, "xxx"), "the surge answers"
+            assert running(site) == before
+            signal(site, UNIT, "USR1")
+            assert request.communicate(timeout=60)[0] == "done"
+            assert conversation.talk() == first
+            assert deploy.poll() is None
+            conversation.client.close()
+            assert deploy.wait(60) == 0
     assert history(site)[0]["outcome"] == "done"
     assert running(site) == history(site)[0]["release"] != before
 
 
 def test_a_websocket_that_never_ends_is_ended_after_its_grace(rolling: Site) -> None:
-    """It ends as one does whose worker has closed it, without a reset; what the client says in
-    between is answered."""
+    """Its client sees what it would see if the worker had closed it: an end, and no reset."""
     site = rolling
     echo(site, f"{RESTART}timeouts: {{drain: 1s}}\n")
     site.run("deploy", "alpha")
