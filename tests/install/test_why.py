@@ -11,6 +11,7 @@ import pytest
 from machine import Machine
 
 from .conftest import ROOT, Site, given_to
+from .test_backoff import wait
 
 SHORT = "timeouts: {start: 8s}\nhealth: {timeout: 1s}\nrestart: {policy: no}\n"
 PYTHON = "command: [python3, src/main.py]\n"
@@ -434,3 +435,34 @@ def test_who_was_installed_and_is_refused_runs_and_says_so(site: Site) -> None:
     (worker,) = json.loads(site.run("ls", "--json"))["workers"]
     assert (worker["state"], worker["left_out"]["kind"]) == ("healthy", "refused")
     assert "alpha is left out by the last install: " in site.run("ls")
+
+
+OVERTAKEN = """
+from tqunits.host import endings
+from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.lifecycle.outcome import JobResult
+from tqunits.system.bus import Bus
+
+with Bus(user_mode=False) as bus:
+    failed = JobResult(unit="tq-worker@alpha.service", result="failed", failure=bus.failure("tq-worker@alpha.service"))
+(ending,) = endings.judged([failed], SYSTEM_LAYOUT, user_mode=False)
+print(ending.sentence, ending.details, failed.failure)
+"""
+
+
+def test_a_start_that_the_next_one_has_overtaken_is_read_from_the_journal(site: Site) -> None:
+    """systemd knows the last start only. On a busy host the next one may have begun before the
+    command that waited for the first asks why that has failed."""
+    flag = "/var/lib/tqunits/workers/alpha/flag"
+    program = f"""import os, signal, sys
+if os.path.exists("{flag}"):
+    signal.pause()
+open("{flag}", "w")
+sys.exit("no database")
+"""
+    site.worker("alpha", "restart: {delay: 50ms}\n", program=program)
+    site.install(status=1)
+    wait(site, lambda: site.machine.show("tq-worker@alpha.service", "Result") == "success")
+    said = site.machine.run(["/opt/tqunits/.venv/bin/python", "-I", "-c", OVERTAKEN]).stdout
+    assert "exited with status 1" in said
+    assert "no database" in said

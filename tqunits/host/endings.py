@@ -79,7 +79,9 @@ def _judged(result: JobResult, workers: Mapping[str, Installed], layout: Layout,
 def _judged_worker(
     result: JobResult, failure: Failure, worker: Installed, layout: Layout, *, user_mode: bool
 ) -> Ending:
-    facts = evidence.of_failure(subject_of(worker, layout, user_mode=user_mode), failure)
+    subject = subject_of(worker, layout, user_mode=user_mode)
+    is_overtaken = failure.result == "success"  # which is no start's that has failed
+    facts = evidence.of_overtaken(subject, failure) if is_overtaken else evidence.of_failure(subject, failure)
     judgement = causes.judge(facts)
     is_mute = not (facts.lines or facts.verdict or user_mode or os.geteuid() == 0)
     return Ending(

@@ -81,6 +81,12 @@ def of_failure(subject: Subject, failure: Failure, *, status: InstanceStatus = _
     return _with_words(facts, subject, failure.invocation)
 
 
+def of_overtaken(subject: Subject, start: Failure) -> Facts:
+    """The facts of the run before that start, as the journal has them: of a start that has failed,
+    when the next one has begun before anybody has asked systemd."""
+    return _of_last_run(_installed(subject, _FAILED), subject, start)
+
+
 def of_now(subject: Subject, bus: Bus, status: InstanceStatus) -> Facts:
     """The facts of a worker as it is now. If it runs, it is sent one health check."""
     if status.state is State.FAILED or status.comes_again:
