@@ -9,9 +9,10 @@ import pytest
 from host.releases import API, ONE, TWO, layout_in, taken, written
 
 from tqunits.host import release_links
-from tqunits.host.instance_releases import InstanceReleases, releases_of
+from tqunits.host.instance_releases import InstanceReleases, releases_of, releases_of_files
 from tqunits.layout import Layout
 from tqunits.model import Instance
+from tqunits.routing.codec.document import Served
 
 
 @pytest.fixture
@@ -33,3 +34,17 @@ def test_each_instance_has_its_own(layout: Layout) -> None:
 
 def test_a_worker_without_releases_has_none(layout: Layout) -> None:
     assert releases_of(Instance("shop"), layout) == InstanceReleases()
+
+
+def test_static_files_are_of_the_release_that_the_link_of_number_1_leads_to(layout: Layout) -> None:
+    release_links.point(layout, API, {1: TWO})
+    release_links.mark_stable(layout, API, ONE)
+    link = str(release_links.runs_folder(layout, API) / "1")
+    files = Served(name=API, hosts=(), routes=("/",), directory="/srv/api", release=(link, f"{link}/public"))
+    assert releases_of_files(files, layout) == InstanceReleases(running=TWO, next_start=TWO, stable=ONE)
+    elsewhere = replace(files, release=None)
+    assert releases_of_files(elsewhere, layout) == InstanceReleases(stable=ONE), "its files are in no release"
+    release_links.clear(layout, API, [1])
+    assert releases_of_files(files, layout).running is None
+    Path(link).symlink_to("../../../etc")
+    assert releases_of_files(files, layout).running is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,11 +15,15 @@ from host.small_disks import small_disk
 
 from tqunits.errors import TqunitsError
 from tqunits.host import release_links, release_manifests, release_store
+from tqunits.host.release_access import ReleaseAccess
 from tqunits.host.release_manifests import NoSuchRelease
 from tqunits.layout import Layout
-from tqunits.system import files
+from tqunits.model import MANAGER_USER
+from tqunits.system import files, users
 from tqunits.system.process import run
 from tqunits.system.survey import Bounds
+
+NOGROUP = grp.getgrnam("nogroup").gr_gid
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def test_a_release_is_a_copy_with_its_manifest(layout: Layout, folder: Path, sou
     assert release_manifests.read(layout, API, ONE) == one.manifest
     assert (folder / ONE / ".tqunits-release").read_text() == f"{ONE}\n"
     modes = {name: (folder / name).stat().st_mode & 0o7777 for name in (ONE, f"{ONE}.json", f"{ONE}/run", f"{ONE}/lib")}
-    assert modes == {ONE: 0o755, f"{ONE}.json": 0o644, f"{ONE}/run": 0o755, f"{ONE}/lib": 0o755}
+    assert modes == {ONE: 0o755, f"{ONE}.json": 0o640, f"{ONE}/run": 0o755, f"{ONE}/lib": 0o755}
     assert (folder / ONE / ".tqunits-release").stat().st_mode & 0o7777 == 0o644
 
 
@@ -224,16 +229,30 @@ def test_one_at_a_time(layout: Layout, folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="enters as somebody else")
-def test_nobody_else_may_look_into_the_releases_of_a_worker(roots: Path, source: Path) -> None:
+def test_who_may_not_enter_a_release_sees_nothing_of_it(roots: Path, source: Path) -> None:
     """The folder that was copied may lie below one that is closed."""
     layout = layout_in(roots / "a state")
     folder = release_manifests.folder_of(API, layout)
     with release_store.exclusively(layout, API):
-        taken(layout, source, ONE)
-    found = folder.stat()
-    assert (found.st_uid, found.st_mode & 0o7027) == (0, 0)
-    assert run(["cat", str(folder / ONE / "run")]).stdout == "program"
-    assert run(["cat", str(folder / ONE / "run")], user="nobody").returncode != 0
+        release_store.take(layout, API, own(source), draft(ONE), access=ReleaseAccess(group=NOGROUP - 1))
+        release_store.take(layout, API, own(source), draft(TWO))
+        release_store.take(layout, API, own(source), draft(THREE), access=ReleaseAccess(group=NOGROUP))
+        release_links.point(layout, API, {1: TWO})
+    modes = {path.name: (path.stat().st_uid, path.stat().st_mode & 0o7777) for path in (folder, *folder.iterdir())}
+    assert modes == {
+        API: (0, 0o751 if users.exists(MANAGER_USER) else 0o711),
+        ONE: (0, 0o750),
+        TWO: (0, 0o755),
+        THREE: (0, 0o750),
+        **{f"{release}.json": (0, 0o640) for release in (ONE, TWO, THREE)},
+        "runs": (0, 0o755),
+        "lock": (0, 0o600),
+    }
+    read = {name: run(["cat", str(folder / name / "run")], user="nobody").stdout for name in (ONE, TWO, THREE)}
+    assert read == {ONE: "", TWO: "program", THREE: "program"}, "nobody is in the group of the third"
+    assert run(["cat", str(folder / "runs/1/run")], user="nobody").stdout == "program"
+    assert run(["ls", str(folder)], user="nobody").returncode != 0
+    assert run(["cat", str(folder / f"{TWO}.json")], user="nobody").returncode != 0, "who has made it, and why"
 
 
 def test_who_waits_for_another_is_told_before(layout: Layout) -> None:

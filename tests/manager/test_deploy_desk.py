@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ from tqunits.manager.deploy_log import DeployLog
 from tqunits.manager.hands import Hands
 from tqunits.manager.record import Seen
 from tqunits.model import Instance
+from tqunits.routing.codec.schema import USUAL, snapshot_text
+from tqunits.routing.snapshot import ReleasedFiles, StaticFiles
+from tqunits.routing.spelling import snapshot_around
 
 pytestmark = pytest.mark.loops("uvloop")
 
@@ -235,3 +239,55 @@ async def test_a_rollback_without_a_release_before_is_refused_or_ends(desk: Desk
     desk.opened(DeployKind.DEPLOY)  # this one may make one
     (record,) = desk.deploys.accept(order, "root")
     assert (await desk.ended(record)).why == "no release before the present one was stable"
+
+
+RELEASED = ReleasedFiles(link="/releases/runs/1", directory="/releases/runs/1/public")
+
+
+def serves_files(desk: Desk, release: ReleasedFiles | None = RELEASED) -> None:
+    """api has no program from now on: the routers serve its files."""
+    desk.installed()
+    files = StaticFiles(directory="/srv/api/public", prefix="/", release=release)
+    text = snapshot_text(snapshot_around([replace(USUAL, name="api", routes=("/",), static=files)]))
+    Path(desk.layout.routes).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("stable", "outcome"),
+    [(RELEASE, DeployOutcome.UNCHANGED), (None, DeployOutcome.FAILED), (ONE, DeployOutcome.FAILED)],
+    ids=["known", "not known", "another"],
+)
+async def test_static_files_need_nothing_but_their_link(desk: Desk, stable: str | None, outcome: DeployOutcome) -> None:
+    """Otherwise root is asked to swap it, and does not answer here."""
+    serves_files(desk)
+    (desk.releases() / "runs").mkdir(parents=True)
+    (desk.releases() / "runs" / "1").symlink_to(f"../{RELEASE}")
+    if stable is not None:
+        (desk.releases() / "stable").symlink_to(stable)
+    record = desk.opened(DeployKind.ROLLBACK, RELEASE)
+    desk.deploys.resume()
+    ended = await desk.ended(record)
+    assert (ended.outcome, ended.was_stable) == (outcome, outcome is DeployOutcome.UNCHANGED)
+    steps = [step.text for step in ended.steps if step.what == "stable"]
+    assert steps == ([] if ended.was_stable else [f"the routers serve the files of release {RELEASE}"])
+
+
+async def test_only_what_the_routers_serve_is_installed_without_a_program(desk: Desk) -> None:
+    desk.installed()
+    with pytest.raises(Problem, match="not installed: api"):
+        desk.deploys.accept(DEPLOY, "root")
+    Path(desk.layout.routes).write_text("no routes")
+    with pytest.raises(Problem, match="not installed: api"):
+        desk.deploys.accept(DEPLOY, "root")
+    serves_files(desk)
+    (record,) = desk.deploys.accept(DEPLOY, "root")
+    assert "can not be reached" in (await desk.ended(record)).why
+    desk.installed("api")
+    assert desk.hands.files_alone("api") is None, "it has a program too"
+
+
+async def test_files_that_are_in_no_release_can_not_go_back(desk: Desk) -> None:
+    serves_files(desk, release=None)
+    record = desk.opened(DeployKind.ROLLBACK, RELEASE)
+    desk.deploys.resume()
+    assert "its files are in no release: the routers serve /srv/api/public" in (await desk.ended(record)).why

@@ -17,7 +17,14 @@ from tqunits.model import ClientGone, HeadLimits, Retry
 from tqunits.routing.codec.document import VERSION, files_alone, installed_routes, with_workers, without
 from tqunits.routing.codec.schema import USUAL, parse_snapshot, snapshot_text
 from tqunits.routing.endpoint import Address
-from tqunits.routing.snapshot import ClientTimeouts, RoutedWorker, Snapshot, StaticFiles, WorkerTimeouts
+from tqunits.routing.snapshot import (
+    ClientTimeouts,
+    ReleasedFiles,
+    RoutedWorker,
+    Snapshot,
+    StaticFiles,
+    WorkerTimeouts,
+)
 from tqunits.system.process import run
 
 NATURAL = st.integers(0, 2**63 - 1)
@@ -27,6 +34,12 @@ HOSTS = st.from_regex(r"[a-z0-9.-]{1,40}", fullmatch=True)
 SEGMENT = r"/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]{0,8}"
 PREFIXES = st.just("/") | st.from_regex(rf"({SEGMENT}){{1,3}}", fullmatch=True)
 PATHS = st.from_regex(r"/[^/\0\r\n]{1,10}(/[^/\0\r\n]{1,10})?", fullmatch=True)
+RELEASES = st.builds(
+    lambda link, below: ReleasedFiles(link=link, directory=link + below),
+    PATHS.filter(lambda path: ".." not in path.split("/")),
+    st.sampled_from(["", "/public", "/a b/\u00e9"]),
+)
+FILES = st.builds(StaticFiles, directory=PATHS, prefix=PREFIXES, release=st.none() | RELEASES)
 ADDRESSES = (
     st.builds(Address, st.ip_addresses().map(str), st.integers(1, 65535))
     | st.builds(lambda path: Address(path=path), PATHS)
@@ -60,7 +73,7 @@ REPLICAS = st.builds(
     response_heads=st.builds(lambda head, fields: HeadLimits(head, head, fields), POSITIVE, POSITIVE),
     raw_path=st.booleans(),
     via=st.booleans(),
-    static=st.none() | st.builds(StaticFiles, directory=PATHS, prefix=PREFIXES),
+    static=st.none() | FILES,
     start_us=NATURAL,
     disabled=st.booleans(),
 )
@@ -85,6 +98,14 @@ SNAPSHOTS = st.builds(
 @given(SNAPSHOTS)
 def test_what_is_written_reads_back_the_same(snapshot: Snapshot) -> None:
     assert parse_snapshot(snapshot_text(snapshot).encode("utf-8", "surrogatepass")) == snapshot
+
+
+@given(FILES)
+def test_files_of_a_worker_of_an_earlier_release_are_of_no_release(files: StaticFiles) -> None:
+    document = json.loads(snapshot_text(around(replace(USUAL, name="api", static=files))))
+    del document["workers"][0]["static"]["release"]
+    (found,) = parse_snapshot(json.dumps(document).encode()).workers
+    assert found.static == replace(files, release=None)
 
 
 LATER = ("min_body_rate", "on_client_gone", "max_response_head", "max_response_fields", "raw_path", "via", "start_us")
@@ -132,6 +153,8 @@ def test_what_is_asked_of_the_file_is_what_the_router_reads(snapshot: Snapshot) 
         worker = named[served.name]
         assert (served.hosts, served.routes) == (worker.hosts, worker.routes)
         assert worker.static and served.directory == worker.static.directory
+        release = worker.static.release
+        assert served.release == (None if release is None else (release.link, release.directory))
 
 
 @given(SNAPSHOTS)

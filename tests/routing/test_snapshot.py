@@ -92,6 +92,10 @@ def test_a_worker_of_an_earlier_release_lacks_keys_that_came_later() -> None:
     assert (worker.via, worker.raw_path) == (True, True)
 
 
+def released(link: str, directory: str) -> dict[str, object]:
+    return {"directory": "/srv/api/public", "prefix": "/", "release": {"link": link, "directory": directory}}
+
+
 Change = Callable[[dict[str, Any]], object]
 
 BROKEN: dict[str, tuple[str, Change]] = {
@@ -119,6 +123,22 @@ BROKEN: dict[str, tuple[str, Change]] = {
     "static files at no path": (
         "'public' is no absolute path",
         lambda d: d["workers"][0].update(static={"directory": "public", "prefix": "/"}),
+    ),
+    "a release at no path": (
+        "'runs/1' is no absolute path",
+        lambda d: d["workers"][0].update(static=released("runs/1", "runs/1/public")),
+    ),
+    "files that are in no release": (
+        r"'/r/runs/10/public' is not in the release '/r/runs/1'",
+        lambda d: d["workers"][0].update(static=released("/r/runs/1", "/r/runs/10/public")),
+    ),
+    "files of another release": (
+        r"'/r/api/runs/1/../../../web' is not in the release '/r/api/runs/1'",
+        lambda d: d["workers"][0].update(static=released("/r/api/runs/1", "/r/api/runs/1/../../../web")),
+    ),
+    "half a release": (
+        r"release: no key 'directory'",
+        lambda d: d["workers"][0].update(static={"directory": "/p", "prefix": "/", "release": {"link": "/r"}}),
     ),
     "via no truth": (r"workers\[0\].via: not true or false", lambda d: d["workers"][0].update(via="yes")),
     "workers no list": ("workers: not a list", lambda d: d.update(workers={})),

@@ -241,9 +241,9 @@ def test_an_instance_too_many_does_not_start_with_the_host_any_more() -> None:
 def test_the_ledger_forgets_an_instance_that_is_removed() -> None:
     """Otherwise its drop-in would count as lost, and be put back."""
     site, host = desired(configuration(worker("api"), worker("web"))), with_second()
-    kept = ledger.load(ledger.of_installation(site, host, make_plan(site, host, Options()), {}))
+    kept = ledger.load(ledger.of_installation(site, host, make_plan(site, host, Options()), ()))
     assert {*kept} == {"api", "api:2", "web"}
-    left = ledger.load(ledger.of_installation(site, host, make_plan(site, host, NOW), {}))
+    left = ledger.load(ledger.of_installation(site, host, make_plan(site, host, NOW), ()))
     assert {*left} == {"api", "web"}
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tqunits.model import Instance, NotRoots, Profile, Relaxation, Sandbox, Worker, WorkerType
+from tqunits.model import Instance, NotRoots, Profile, Relaxation, Sandbox, Static, Worker, WorkerType
 from tqunits.units import release_mount, sandbox, unitfile
 from units.cases import case, target, worker
 
@@ -22,6 +22,32 @@ def owned(folder: str, first: str) -> Worker:
     return in_folder(folder, not_roots=NotRoots(PurePosixPath(first), "ann may write there"))
 
 
+def files(directory: str, *, folder: str = "/srv/api", **changes: object) -> Worker:
+    """A worker of static files alone."""
+    return in_folder(folder, type=WorkerType.STATIC, static=Static(directory=directory, prefix="/"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("one", "part"),
+    [
+        (files("public"), "public"),
+        (files("a/b/"), "a/b"),
+        (files("/srv/api/public"), "public"),
+        (files("/var/www"), None),
+        (files("/srv/api2/public"), None),
+        (files("../web/public"), None),
+        (files("public", writable=("data", "public-notes")), "public"),
+        (files("public", writable=("public",)), None),
+        (files("data/public", writable=("data",)), None),
+        (files("public", writable=("public/up",)), None),
+        (in_folder("/srv/api", static=Static(directory="public", prefix="/")), None),
+    ],
+    ids=["usual", "below", "absolute", "abroad", "a name alike", "up", "others", "written", "in", "in it", "unasked"],
+)
+def test_which_files_are_those_of_the_release(one: Worker, part: str | None) -> None:
+    assert release_mount.served_part(one) == (None if part is None else PurePosixPath(part))
+
+
 @pytest.mark.parametrize(
     ("one", "why"),
     [
@@ -33,13 +59,30 @@ def owned(folder: str, first: str) -> Worker:
         (owned("/srv/api", "/etc/passwd"), "somebody else than root may rename a folder above"),
         (in_folder("/home/ann/api"), "its sandbox hides the folder above it"),
         (in_folder("/tmp/api"), "its sandbox hides the folder above it"),
-        (in_folder("/srv/api", type=WorkerType.STATIC), "the router serves its files"),
+        (files("public"), ""),
+        (files("public", folder="/home/ann/api", not_roots=NotRoots(PurePosixPath("/home/ann"), "is ann's")), ""),
+        (files("/var/www"), "its static.directory is outside of its folder"),
+        (files("public", build=replace(worker("w").build, command=("hugo",))), "nothing is built for"),
         (
             in_folder("/srv/api", sandbox=replace(STANDARD, relaxations=(Relaxation.WRITABLE_CODE,))),
             "it may write its own folder",
         ),
     ],
-    ids=["usual", "a space", "its owner's", "below", "above", "elsewhere", "a home", "temporary", "static", "writable"],
+    ids=[
+        "usual",
+        "a space",
+        "its owner's",
+        "below",
+        "above",
+        "elsewhere",
+        "a home",
+        "temporary",
+        "files",
+        "at home",
+        "abroad",
+        "built",
+        "writable",
+    ],
 )
 def test_who_can_run_releases(one: Worker, why: str) -> None:
     found = release_mount.obstacle(one, target())

@@ -31,7 +31,7 @@ from tqunits.model import (
 )
 from tqunits.routing.codec.document import files_alone, installed_routes, with_workers, without
 from tqunits.routing.codec.schema import parse_snapshot
-from tqunits.routing.snapshot import StaticFiles
+from tqunits.routing.snapshot import ReleasedFiles, StaticFiles
 from tqunits.units import environment, name, sandbox
 from tqunits.units.rendering import render
 from tqunits.units.unitfile import last_value
@@ -312,39 +312,45 @@ def test_the_router_is_told_how_slow_a_body_may_be() -> None:
     assert (routed.min_body_rate, routed.timeouts.body_us) == (7, 3 * SECOND)
 
 
-STATIC: dict[str, tuple[WorkerType, str, tuple[str, OriginKind] | None, str | None]] = {
-    "no program": (WorkerType.STATIC, "public", None, "/srv/tqunits/workers/site/public"),
-    "an absolute folder": (WorkerType.STATIC, "/var/www", None, "/var/www"),
-    "beside a program, unasked": (WorkerType.GO, "public", ("static.directory", OriginKind.DEFAULT), None),
+RUNS = "/var/lib/tqunits/releases/site/runs/1"
+
+STATIC: dict[str, tuple[WorkerType, str, tuple[str, OriginKind] | None, str | None, str | None]] = {
+    "no program": (WorkerType.STATIC, "public", None, "/srv/tqunits/workers/site/public", f"{RUNS}/public"),
+    "an absolute folder": (WorkerType.STATIC, "/var/www", None, "/var/www", None),
+    "beside a program, unasked": (WorkerType.GO, "public", ("static.directory", OriginKind.DEFAULT), None, None),
     "beside a program, asked": (
         WorkerType.GO,
         "dist",
         ("static.directory", OriginKind.WORKER),
         "/srv/tqunits/workers/site/dist",
+        f"{RUNS}/dist",
     ),
     "asked by its prefix": (
         WorkerType.PHP,
         "public",
         ("static.prefix", OriginKind.WORKER),
         "/srv/tqunits/workers/site/public",
+        f"{RUNS}/public",
     ),
     "asked for all workers": (
         WorkerType.EXEC,
         "www",
         ("static.directory", OriginKind.SERVER),
         "/srv/tqunits/workers/site/www",
+        f"{RUNS}/www",
     ),
 }
 
 
-@pytest.mark.parametrize(("kind", "directory", "written", "served"), STATIC.values(), ids=STATIC)
+@pytest.mark.parametrize(("kind", "directory", "written", "served", "released"), STATIC.values(), ids=STATIC)
 def test_which_folder_the_router_serves(
-    kind: WorkerType, directory: str, written: tuple[str, OriginKind] | None, served: str | None
+    kind: WorkerType, directory: str, written: tuple[str, OriginKind] | None, served: str | None, released: str | None
 ) -> None:
     origins = {written[0]: SettingOrigin(kind=written[1])} if written else {}
     one = case(worker("site", type=kind, static=Static(directory=directory, prefix="/x"), origins=origins))
     (routed,) = parse_snapshot(routes_snapshot(one.configuration, one.target, one.ports()).encode()).workers
-    assert routed.static == (StaticFiles(directory=served, prefix="/x") if served else None)
+    release = ReleasedFiles(link=RUNS, directory=released) if released else None
+    assert routed.static == (StaticFiles(directory=served, prefix="/x", release=release) if served else None)
     assert bool(routed.endpoints) is (kind is not WorkerType.STATIC)
 
 

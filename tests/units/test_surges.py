@@ -254,7 +254,7 @@ def test_until_it_may_be_stopped_it_is_a_replica_that_is_told(options: Options) 
     assert made.spare == {name.service(SECOND)}
     assert name.service(SECOND) in made.pending
     assert Disable((name.service(SECOND),)) in jobs(made)
-    kept = ledger.load(ledger.of_installation(ONE, host, made, {}))["api:2"].drop_in or ""
+    kept = ledger.load(ledger.of_installation(ONE, host, made, ()))["api:2"].drop_in or ""
     assert unitfile.SURGE not in unitfile.notes_of(kept), "the copy is of what lies there"
 
 

@@ -22,10 +22,11 @@ from tqunits.control import deploying
 from tqunits.control.deploy_protocol import MOST_NUMBERS, DeployOrder, is_message
 from tqunits.control.deploying import Away
 from tqunits.errors import ExitStatus, NoSuchWorker, TqunitsError, UsageError
-from tqunits.host.installed import installed
+from tqunits.host.installed import Installed, installed, served
 from tqunits.layout import Layout
 from tqunits.lifecycle.deploys import DeployOutcome, DeployRecord, DeployStep
 from tqunits.lifecycle.release import MAX_MESSAGE
+from tqunits.routing.codec.document import Served
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 
@@ -56,18 +57,21 @@ def refuse_user_mode(context: Context) -> None:
 
 
 def whole_workers(names: Sequence[str], context: Context) -> tuple[str, ...]:
-    """The workers that are named; all that are installed where none is.
+    """The workers that are named; where none is, all that are installed, but for static files that
+    are in no release.
 
     Raises UsageError for one of several instances and with --user, NoSuchWorker.
     """
     refuse_user_mode(context)
-    present = installed(context.layout)
-    meant = named(names, present, context) if names else present
+    present, files = installed(context.layout), served(context.layout)
+    every: list[Installed | Served] = [*present, *(each for each in files if names or each.release is not None)]
+    meant = named(names, every, context) if names else every
     if not meant:
         raise NoSuchWorker("no worker is installed", hint="see 'tqunits install --help'")
-    whole, single = parted([each.instance for each in meant], [each.instance for each in present])
+    instances = [each.instance for each in meant if isinstance(each, Installed)]
+    whole, single = parted(instances, [each.instance for each in present])
     refuse_single(single)
-    return whole
+    return tuple(sorted({*whole, *(each.name for each in meant if isinstance(each, Served))}))
 
 
 def perform(order: DeployOrder, arguments: argparse.Namespace, context: Context) -> int:

@@ -19,7 +19,7 @@ from tqunits.host import left_out, traffic_file
 from tqunits.host.installed import Installed, served, serving, slots
 from tqunits.host.left_out import LeftOut, Report
 from tqunits.host.run_time_health import RunTimeHealth
-from tqunits.host.running_release import running_release
+from tqunits.host.running_release import running_release, served_release
 from tqunits.host.stale_copies import changed
 from tqunits.host.status import InstanceStatus, enabled_at_boot, statuses
 from tqunits.lifecycle.state import AT_REST, Detail, NoInstance, State
@@ -58,7 +58,7 @@ class WorkerRow:
     order: str | None = None  # what an administrator has ordered of its traffic
     left_out: LeftOut | None = None  # by the last install
     why: str = ""  # what is wrong with its answers to health checks
-    release: str | None = None  # the ID of the one that its process runs
+    release: str | None = None  # the ID of the one that its process runs, or that the routers serve
 
     @property
     def name(self) -> str:
@@ -229,7 +229,13 @@ def _of_unit(worker: Installed, seen: InstanceStatus, health: RunTimeHealth, *, 
 
 
 def _of_files(worker: Served) -> WorkerRow:
-    return WorkerRow(whose=Instance(worker.name), routes=worker.routes, hosts=worker.hosts, found=NoInstance.STATIC)
+    return WorkerRow(
+        whose=Instance(worker.name),
+        routes=worker.routes,
+        hosts=worker.hosts,
+        found=NoInstance.STATIC,
+        release=served_release(worker),
+    )
 
 
 def _print(rows: Sequence[WorkerRow], output: Output) -> None:

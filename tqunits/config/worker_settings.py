@@ -572,6 +572,8 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         "worker is down: only what everybody may read (chmod o+r), in folders that everybody may enter (o+x). Hidden "
         "files, links and PHP programs are not sent. The folder itself may be a link if only root can change it; "
         "nothing below /proc, /run, /sys and /dev is served. Why a folder is not served, the router says in its "
-        "journal when it reads the routes. Beside a program, files are served only where 'static' is written.",
+        "journal when it reads the routes. Beside a program, files are served only where 'static' is written. "
+        "Once the worker is deployed, they are those of its release, unless the folder is outside of the worker's or "
+        "one that it may write ('writable').",
     )
     static_prefix = Setting("static.prefix", scalar(words.route), "/", "route", "Where they appear below the route.")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tqunits.errors import TqunitsError
 from tqunits.host import this_host
-from tqunits.host.installed import Installed, installed
+from tqunits.host.installed import numbers_of, replicas
 from tqunits.layout import Layout
 from tqunits.model import Configuration, Worker
-from tqunits.units import release_mount
+from tqunits.system.files import read_text_if_exists
+from tqunits.units import ledger, release_mount
 
 
 def configured_worker(worker: str, configuration: Configuration, layout: Layout) -> Worker:
@@ -18,10 +21,10 @@ def configured_worker(worker: str, configuration: Configuration, layout: Layout)
     with other settings than it was made for.
     """
     found = next((each for each in configuration.workers if each.name == worker), None)
-    here = next((each for each in installed(layout) if each.worker == worker), None)
-    if found is None or here is None:
-        raise _missing(worker, configuration, here)
-    if here.ledger.source_hash != found.source_hash:
+    is_installed = bool(numbers_of(worker, layout))
+    if found is None or not is_installed:
+        raise _missing(worker, configuration, is_installed=is_installed)
+    if _installed_source(worker, layout) != found.source_hash:
         raise TqunitsError("its worker.yaml is not what is installed", hint=f"tqunits apply {worker}")
     obstacle = release_mount.obstacle(found, this_host.current(layout, user_mode=False))
     if obstacle:
@@ -29,9 +32,19 @@ def configured_worker(worker: str, configuration: Configuration, layout: Layout)
     return found
 
 
-def _missing(worker: str, configuration: Configuration, here: Installed | None) -> TqunitsError:
+def _installed_source(worker: str, layout: Layout) -> str | None:
+    """The hash of the worker.yaml that is installed: a drop-in has it, and of static files alone
+    the ledger. None: an earlier release has installed them."""
+    here = replicas(worker, layout)
+    if here:
+        return here[0].ledger.source_hash
+    entry = ledger.load(read_text_if_exists(Path(layout.ledger))).get(worker)
+    return entry.source_hash if entry is not None else None
+
+
+def _missing(worker: str, configuration: Configuration, *, is_installed: bool) -> TqunitsError:
     """Why there is no such worker."""
-    if here is None:
+    if not is_installed:
         return TqunitsError("it is not installed", hint=f"tqunits install --now {worker}")
     if worker in configuration.broken:
         return TqunitsError("its worker.yaml has an error", hint=f"tqunits check {worker}")

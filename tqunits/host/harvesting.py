@@ -2,7 +2,8 @@
 are now, decide which release each instance runs at its next start, say which one is stable, remove
 what is not needed any more.
 
-tq-harvest@NAME.service runs it as root, because a release is root's. The order lies in the
+tq-harvest@NAME.service runs it as root, because a release is root's. Only workers that are
+installed have releases, and the manager could start the unit of any name. The order lies in the
 manager's own folder. It is read as hostile text, and may name nothing but releases of this worker:
 what can be asked for is bounded by what an order can say. The configuration is root's files, as for
 an install.
@@ -15,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import release_links, release_store
-from tqunits.host.installed import installed
+from tqunits.host import release_links, release_manifests, release_store
+from tqunits.host.installed import numbers_of
 from tqunits.host.premises import Premises
 from tqunits.layout import Layout
 from tqunits.lifecycle.release import (
@@ -40,8 +41,11 @@ _RESULT_MODE = 0o644  # the manager reads it
 def harvest(worker: str, premises: Premises, bus: Bus) -> HarvestResult:
     """Carry out the order for this worker, and write down what came of it.
 
-    Raises TqunitsError when there is no order that can be read: then there is nobody to answer.
+    Raises TqunitsError when it is not installed, or there is no order that can be read: then there
+    is nobody to answer.
     """
+    if not numbers_of(worker, premises.layout):
+        raise TqunitsError(f"{worker} is not installed", hint=f"tqunits install --now {worker}")
     order = _order(worker, premises.layout)
     try:
         with release_store.exclusively(premises.layout, worker):
@@ -95,7 +99,8 @@ class _Harvesting:
         if order.clear:
             result = replace(result, cleared=self._clear())
         if order.build is not None and not order.build.only_look:
-            result = replace(result, hint=self._pruned_too(result.release))
+            hints = (result.hint, self._pruned_too(result.release))
+            result = replace(result, hint="; ".join(filter(None, hints)))
         return result
 
     def _pruned_too(self, asked_for: str | None) -> str:
@@ -120,8 +125,8 @@ class _Harvesting:
     def _removed(self) -> frozenset[int]:
         """The numbers of instances that are not installed any more, and of the surge, which runs
         only during a roll: they keep no release."""
-        here = {each.instance.number for each in installed(self.premises.layout) if each.worker == self.worker}
-        return frozenset(release_links.runs_of(self.premises.layout, self.worker)) - here
+        layout = self.premises.layout
+        return frozenset(release_links.runs_of(layout, self.worker)) - numbers_of(self.worker, layout)
 
     def _point(self) -> None:
         """Swap the links. Raises NoSuchRelease before the first change."""
@@ -131,7 +136,7 @@ class _Harvesting:
         release_links.clear(self.premises.layout, self.worker, [n for n, run in wanted.items() if run == FOLDER])
 
     def _released(self, asked: BuildRequest) -> HarvestResult:
-        from tqunits.host import release_making
+        from tqunits.host import release_access, release_making
         from tqunits.host.builder import Builder
         from tqunits.host.configured_worker import configured_worker  # as above
 
@@ -141,7 +146,10 @@ class _Harvesting:
             found = release_making.find(worker, layout)
             return HarvestResult(number=number) if found is None else _result(number, found)
         taken = release_making.make(worker, layout, Builder(bus=self.bus, files=()), asked)
-        return replace(_result(number, taken.manifest), is_new=taken.is_new, left=tuple(taken.left.names))
+        release = release_manifests.folder_of(self.worker, layout) / taken.manifest.release
+        unserved = release_access.unserved_files(worker, release)
+        left = tuple(taken.left.names)
+        return replace(_result(number, taken.manifest), is_new=taken.is_new, left=left, hint=unserved)
 
 
 def _result(number: int, there: Manifest) -> HarvestResult:

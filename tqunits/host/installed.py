@@ -49,11 +49,15 @@ def installed(layout: Layout) -> tuple[Installed, ...]:
     return tuple(each for each in slots(layout) if not each.ledger.is_surge)
 
 
+def replicas(worker: str, layout: Layout) -> tuple[Installed, ...]:
+    """Those of one worker, by the number. Only files of workers are read whose names begin with its
+    name."""
+    return tuple(each for each in _matching(f"{worker}*", layout) if each.worker == worker and not each.ledger.is_surge)
+
+
 def slots(layout: Layout) -> tuple[Installed, ...]:
     """The same with the surges of the workers, which run during a roll only."""
-    paths = Path(layout.units).glob(f"tq-worker@*.service.d/{name.DROP_IN}")
-    found = (_read(path) for path in paths)
-    return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.instance))
+    return _matching("*", layout)
 
 
 def served(layout: Layout) -> tuple[Served, ...]:
@@ -66,6 +70,16 @@ def served(layout: Layout) -> tuple[Served, ...]:
     except (FileNotFoundError, NotADirectoryError):
         return ()
     return files_alone(content.decode("utf-8", "surrogateescape"))
+
+
+def numbers_of(worker: str, layout: Layout) -> frozenset[int]:
+    """The numbers of a worker's instances, each of which runs a release: its replicas', and 1 of a
+    worker of static files alone, whose link the routers follow. Empty: it is not installed.
+
+    Raises TqunitsError, OSError.
+    """
+    found = frozenset(each.instance.number for each in replicas(worker, layout))
+    return found or frozenset({1 for each in served(layout) if each.name == worker})
 
 
 def served_folders(layout: Layout) -> Mapping[str, str]:
@@ -92,6 +106,12 @@ def nearest(wanted: str, names: Collection[str]) -> str:
     if near:
         return f"did you mean {near[0]!r}?"
     return "'tqunits ls' lists them" if names else "there is none yet; see 'tqunits install --help'"
+
+
+def _matching(instances: str, layout: Layout) -> tuple[Installed, ...]:
+    paths = Path(layout.units).glob(f"tq-worker@{instances}.service.d/{name.DROP_IN}")
+    found = (_read(path) for path in paths)
+    return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.instance))
 
 
 def _read(path: Path) -> Installed | None:

@@ -1,17 +1,18 @@
 """The releases that an instance has to do with: the one that it runs, the one of its next start,
 and its worker's last stable one.
 
-The first is what the instance itself says (running_release.py); the others are links of root's
-(release_links.py).
+The first is what the instance itself says, or a link that the routers follow (running_release.py);
+the others are links of root's (release_links.py).
 """
 
 from __future__ import annotations
 
 from tqunits.host import release_links
-from tqunits.host.running_release import running_release
+from tqunits.host.running_release import running_release, served_release
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
+from tqunits.routing.codec.document import Served
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +31,10 @@ def releases_of(whose: Instance, layout: Layout) -> InstanceReleases:
         next_start=release_links.runs_of(layout, whose.worker).get(whose.number),
         stable=release_links.stable_of(layout, whose.worker),
     )
+
+
+def releases_of_files(files: Served, layout: Layout) -> InstanceReleases:
+    """Of a worker of static files alone, which the routers serve at once as the link says. Raises
+    OSError."""
+    now = served_release(files)
+    return InstanceReleases(running=now, next_start=now, stable=release_links.stable_of(layout, files.name))

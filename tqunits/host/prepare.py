@@ -40,6 +40,7 @@ from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import accounts, addresses, ledger, name, turnover, upkeep
 from tqunits.units.kept import kept_instances
+from tqunits.units.ledger import LedgerEntry
 from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.refusal import Refusal
 from tqunits.units.rendering import RenderedFile, refusals, render, sockets_of
@@ -94,9 +95,14 @@ class Prepared:
         return (*errors, *(refusal.diagnostic() for refusal in self.refused))
 
     @property
-    def sources_of_files(self) -> Mapping[str, str]:
-        """The worker.yaml of each worker that consists of static files only."""
-        return {w.name: str(w.source) for w in self.configuration.workers if not _has_unit(w)}
+    def files_alone(self) -> tuple[LedgerEntry, ...]:
+        """The workers that consist of static files only, and are installed as they are
+        configured."""
+        return tuple(
+            LedgerEntry(worker=w.name, source=str(w.source), source_hash=w.source_hash)
+            for w in self.present.workers
+            if not _has_unit(w)
+        )
 
     @property
     def is_whole(self) -> bool:
@@ -204,7 +210,7 @@ def with_ledger(plan: Plan, prepared: Prepared) -> Plan:
     (host/lost_drop_ins.py).
     """
     path, observed = prepared.target.layout.ledger, prepared.observed
-    text = ledger.of_installation(prepared.desired, observed, plan, prepared.sources_of_files)
+    text = ledger.of_installation(prepared.desired, observed, plan, prepared.files_alone)
     before = observed.files[path].content if path in observed.files else None
     if text == before and not any(map(_is_newer_drop_in, plan.steps)):
         return plan

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import built, lacking, release_inputs, release_links, release_store, working_tree
+from tqunits.host import built, lacking, release_access, release_inputs, release_links, release_store, working_tree
 from tqunits.host.build_results import NotMade
 from tqunits.host.builder import Builder, workspace
 from tqunits.host.hostile_files import Untaken
@@ -41,19 +41,17 @@ def make(worker: Worker, layout: Layout, builder: Builder, asked: BuildRequest) 
         raise TqunitsError(lack.reason, hint=lack.hint)
     making = _Making(worker, layout, time.monotonic_ns())
     now = making.identify()
-    try:
-        return TakenRelease(read(layout, worker.name, now.id), is_new=False, left=Untaken())
-    except NoSuchRelease:
-        return making.taken(making.draft(now, asked), builder)
+    there = making.found(now)
+    if there is not None:
+        return TakenRelease(there, is_new=False, left=Untaken())
+    return making.taken(making.draft(now, asked), builder)
 
 
 def find(worker: Worker, layout: Layout) -> Manifest | None:
-    """The release of the worker's sources as they are, where it is there. Raises TqunitsError,
-    OSError."""
-    try:
-        return read(layout, worker.name, _Making(worker, layout, time.monotonic_ns()).identify().id)
-    except NoSuchRelease:
-        return None
+    """The release of the worker's sources as they are, where it is there. The caller holds
+    `release_store.exclusively`. Raises TqunitsError, OSError."""
+    making = _Making(worker, layout, time.monotonic_ns())
+    return making.found(making.identify())
 
 
 def lacks_program(worker: Worker, layout: Layout) -> bool:
@@ -84,6 +82,16 @@ class _Making:
         )
         release_inputs.remember(worker.name, self.layout, found.sources)
         return found
+
+    def found(self, now: Identified) -> Manifest | None:
+        """The release of what was identified, where it is there already. Whoever may enter the
+        worker's folder now may enter it: it is the same."""
+        try:
+            there = read(self.layout, self.worker.name, now.id)
+        except NoSuchRelease:
+            return None
+        release_access.let_in(folder_of(self.worker.name, self.layout) / now.id, release_access.access_of(self.worker))
+        return there
 
     def draft(self, now: Identified, asked: BuildRequest) -> Manifest:
         """The manifest, but for what is known at the end."""
@@ -128,8 +136,8 @@ class _Making:
             if self.identify().id != draft.release:
                 raise TqunitsError("its files were changed meanwhile", hint="deploy it again")
 
-        manifest = replace(draft, took_us=took)
-        return release_store.take(self.layout, self.worker.name, source, manifest, confirm=confirm)
+        manifest, access = replace(draft, took_us=took), release_access.access_of(self.worker)
+        return release_store.take(self.layout, self.worker.name, source, manifest, access=access, confirm=confirm)
 
     def _without(self) -> frozenset[str]:
         """Paths below the worker's folder that are no sources: what it writes, and what its build

@@ -8,7 +8,8 @@
         inputs        what the sources looked like, for the next comparison (release_inputs.py)
         lock          of whoever changes something here (release_store.py)
 
-Root and the manager may read it; an instance sees its release as its own folder. A release is there
+Root and the manager may read all of it; everybody may enter a release, if he could enter what it is
+a copy of (release_access.py). An instance sees its release as its own folder. A release is there
 when both its folder and its manifest are: the manifest is written first, and the rename of the
 folder makes the release."""
 

@@ -17,8 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import release_links, release_manifests
+from tqunits.host import release_access, release_links, release_manifests
 from tqunits.host.hostile_files import Untaken
+from tqunits.host.release_access import ReleaseAccess
 from tqunits.host.release_manifests import NoSuchRelease, folder_of, manifest_of
 from tqunits.host.release_tree import TreeSource, copy_tree
 from tqunits.layout import Layout
@@ -28,7 +29,8 @@ from tqunits.model import MANAGER_USER
 from tqunits.system import files, users
 from tqunits.system.survey import opened, opened_for_root
 
-_CLOSED, _OPEN = 0o700, 0o755
+_CLOSED = 0o700
+_MANIFEST_MODE = 0o640
 _MARK = ".tqunits-release"  # the file in a release with its ID, which alone/join.py reads
 
 
@@ -47,27 +49,39 @@ def exclusively(layout: Layout, worker: str, on_wait: Callable[[str], None] = la
     as a build does. `on_wait` is told first which process that is. Raises OSError."""
     folder = folder_of(worker, layout)
     with files.lock(folder / "lock", wait=on_wait):
-        _close_to_others(folder)
+        _let_through(folder)
         yield
 
 
-def _close_to_others(folder: Path) -> None:
-    """The worker reaches its release by a mount, and the manager by its group. Nobody else may: the
-    folder that was copied may lie below one that is closed."""
-    has_group = os.geteuid() == 0 and users.exists(MANAGER_USER)
-    if has_group:
-        os.chown(folder, 0, users.group_of(MANAGER_USER))
-    folder.chmod(0o750 if has_group else 0o700)
+def _let_through(folder: Path) -> None:
+    """The manager may list the releases, by its group. Everybody may go through to one, and whether
+    he may enter it is decided there (release_access.py)."""
+    group = _managers_group()
+    if group is not None:
+        os.chown(folder, 0, group)
+    folder.chmod(0o711 if group is None else 0o751)
+
+
+def _managers_group() -> int | None:
+    """None: there is no manager on this host, or this is no root, who could give a file to it."""
+    return users.group_of(MANAGER_USER) if os.geteuid() == 0 and users.exists(MANAGER_USER) else None
 
 
 def take(
-    layout: Layout, worker: str, source: TreeSource, draft: Manifest, *, confirm: Callable[[], None] = lambda: None
+    layout: Layout,
+    worker: str,
+    source: TreeSource,
+    draft: Manifest,
+    *,
+    access: ReleaseAccess = ReleaseAccess(),  # noqa: B008 - a frozen value
+    confirm: Callable[[], None] = lambda: None,
 ) -> TakenRelease:
     """Make the release `draft.release` from a tree. If it is there already, it stays as it is.
 
-    `draft` is its manifest but for the size. `confirm` is called when all is copied, and may raise:
-    the sources may have changed since the ID was made of them. Raises what it raises, OSError,
-    ChangesMeanwhile, and TqunitsError beyond a bound; then nothing is left.
+    `draft` is its manifest but for the size. `access`: who may enter it, by itself everybody.
+    `confirm` is called when all is copied, and may raise: the sources may have changed since the ID
+    was made of them. Raises what it raises, OSError, ChangesMeanwhile, and TqunitsError beyond a
+    bound; then nothing is left.
     """
     folder = folder_of(worker, layout)
     files.make_folder(folder)
@@ -81,7 +95,7 @@ def take(
     with opened_for_root(folder) as place, _new_folder(place, folder) as (name, inside):
         copied = copy_tree(replace(source, without=source.without | {_MARK}), inside)
         files.write_atomically(folder / name / _MARK, f"{draft.release}\n", 0o644)
-        os.fchmod(inside, _OPEN)
+        release_access.let_in(folder / name, access)
         files.sync_file_system(folder / name)
         confirm()
         manifest = replace(draft, size=copied.size, files=copied.files)
@@ -142,7 +156,7 @@ def _new_folder(place: int, path: Path) -> Iterator[tuple[str, int]]:
 
 def _publish(path: Path, manifest: Manifest, name: str, place: int) -> None:
     """Write the manifest, and give the folder its name."""
-    files.write_atomically(path, manifest_text(manifest), 0o644)
+    files.write_atomically(path, manifest_text(manifest), _MANIFEST_MODE, group=_managers_group())
     try:
         os.rename(name, manifest.release, src_dir_fd=place, dst_dir_fd=place)
     except BaseException:

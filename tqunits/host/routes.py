@@ -25,7 +25,15 @@ from tqunits.model import (
 )
 from tqunits.routing.codec.schema import snapshot_text
 from tqunits.routing.endpoint import Address
-from tqunits.routing.snapshot import ClientTimeouts, RoutedWorker, Snapshot, StaticFiles, WorkerTimeouts
+from tqunits.routing.snapshot import (
+    ClientTimeouts,
+    ReleasedFiles,
+    RoutedWorker,
+    Snapshot,
+    StaticFiles,
+    WorkerTimeouts,
+)
+from tqunits.units import release_mount
 from tqunits.units.environment import served_folder, socket_path
 
 
@@ -45,7 +53,7 @@ def _snapshot(configuration: Configuration, target: Host, ports: Mapping[Instanc
         access_log=server.proxy.access_log == "journal",
         redirect=server.tls.redirect,
         hsts_s=server.tls.hsts // 1_000_000,
-        workers=(*_running(configuration, target, ports), *_disabled(configuration)),
+        workers=(*_running(configuration, target, ports), *_disabled(configuration, target)),
     )
 
 
@@ -61,10 +69,10 @@ def _running(configuration: Configuration, target: Host, ports: Mapping[Instance
     for worker in configuration.workers:
         if worker.runs_in(configuration.server.mode):
             slots = () if worker.type is WorkerType.STATIC else worker.slots
-            yield _routed(worker, tuple(_endpoint(worker, whose, target, ports) for whose in slots))
+            yield _routed(worker, tuple(_endpoint(worker, whose, target, ports) for whose in slots), target)
 
 
-def _disabled(configuration: Configuration) -> Iterator[RoutedWorker]:
+def _disabled(configuration: Configuration, target: Host) -> Iterator[RoutedWorker]:
     """Workers with `enabled: false` keep the routes that no other worker has, and get 503 there.
 
     A worker that is meant for the other mode has no route: it was never meant to run on this host.
@@ -82,10 +90,10 @@ def _disabled(configuration: Configuration) -> Iterator[RoutedWorker]:
         routes = tuple(route for route in worker.routes if not any((host, route) in taken for host in hosts))
         if worker.enabled is Enabled.FALSE and routes:
             taken |= {(host, route) for host in hosts for route in routes}
-            yield replace(_routed(worker, ()), routes=routes, static=None, disabled=True)
+            yield replace(_routed(worker, (), target), routes=routes, static=None, disabled=True)
 
 
-def _routed(worker: Worker, endpoints: tuple[Address, ...]) -> RoutedWorker:
+def _routed(worker: Worker, endpoints: tuple[Address, ...], target: Host) -> RoutedWorker:
     proxy = worker.proxy
     return RoutedWorker(
         name=worker.name,
@@ -106,7 +114,7 @@ def _routed(worker: Worker, endpoints: tuple[Address, ...]) -> RoutedWorker:
         response_heads=HeadLimits(proxy.max_response_head, proxy.max_response_head, proxy.max_response_fields),
         raw_path=proxy.raw_path,
         via=proxy.via,
-        static=_static(worker),
+        static=_static(worker, target),
         start_us=zero_if_endless(worker.timeouts.start),
     )
 
@@ -122,9 +130,21 @@ def _timeouts(timeouts: Timeouts) -> WorkerTimeouts:
     )
 
 
-def _static(worker: Worker) -> StaticFiles | None:
+def _static(worker: Worker, target: Host) -> StaticFiles | None:
     folder = served_folder(worker)
-    return None if folder is None else StaticFiles(directory=str(folder), prefix=worker.static.prefix)
+    if folder is None:
+        return None
+    return StaticFiles(directory=str(folder), prefix=worker.static.prefix, release=_released(worker, target))
+
+
+def _released(worker: Worker, target: Host) -> ReleasedFiles | None:
+    """The same folder in the release of the first instance; a worker without a program has that
+    number too."""
+    part = release_mount.served_part(worker)
+    if part is None or release_mount.obstacle(worker, target):
+        return None
+    link = release_mount.link(Instance(worker.name), target.layout.state)
+    return ReleasedFiles(link=str(link), directory=str(link / part))
 
 
 def _endpoint(worker: Worker, whose: Instance, target: Host, ports: Mapping[Instance, int]) -> Address:

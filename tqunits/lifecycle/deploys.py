@@ -36,7 +36,7 @@ STEPS: Final = frozenset(
         "restart",
         "healthy",
         "back",  # an instance runs the release before again
-        "stable",  # all instances were healthy
+        "stable",  # all instances were healthy; of static files alone: the routers serve them
         "note",
     }
 )

@@ -31,6 +31,7 @@ from tqunits.manager.harvests import DeployFailed
 from tqunits.manager.release_goal import ReleaseGoal
 from tqunits.manager.restart_goal import RestartGoal
 from tqunits.manager.roll import Goal, Roll, Say
+from tqunits.routing.codec.document import Served
 
 _FAULT_HINT: Final = "'journalctl -u tq-manager' has where; what an instance runs, 'tqunits ls' shows"
 
@@ -101,7 +102,7 @@ class Deploys:
     def _release_of(self, worker: str, order: DeployOrder) -> str | None:
         """The release that an order names; None: it is made, or chosen, when it is its turn.
         Raises Problem."""
-        if not self._hands.replicas(worker):
+        if not self._hands.is_installed(worker):
             raise Problem(404, f"not installed: {worker}")
         if order.kind is not DeployKind.ROLLBACK:
             return None
@@ -182,6 +183,9 @@ class Deploys:
 
     async def _run(self, record: DeployRecord, release: str, before: Mapping[int, str]) -> tuple[DeployOutcome, bool]:
         """Have the worker run a release that is there. Raises TqunitsError."""
+        files = self._hands.files_alone(record.worker)
+        if files is not None:
+            return await self._serve(files, record, release)
         worker, is_unchanged = record.worker, self._is_unchanged(record, release)
         if is_unchanged and not self._hands.running(worker):
             self.log.step(worker, record.number, "note", "does not run; its next start runs this release")
@@ -206,6 +210,19 @@ class Deploys:
 
     def _say_of(self, record: DeployRecord) -> Say:
         return partial(self.log.step, record.worker, record.number)
+
+    async def _serve(self, files: Served, record: DeployRecord, release: str) -> tuple[DeployOutcome, bool]:
+        """Have the routers serve the files of a release that is there: one link is swapped, and
+        there is nothing that could fail to start. Raises TqunitsError."""
+        worker, layout = record.worker, self._hands.layout
+        if files.release is None:
+            hint = f"'tqunits deploy {worker}' says why"
+            raise DeployFailed(f"its files are in no release: the routers serve {files.directory}", hint=hint)
+        is_unchanged = self._is_unchanged(record, release)
+        if not is_unchanged or release_links.stable_of(layout, worker) != release:
+            self.log.step(worker, record.number, "stable", f"the routers serve the files of release {release}")
+            await self._hands.harvests.point(worker, {1: release}, stable=release)
+        return (DeployOutcome.UNCHANGED if is_unchanged else DeployOutcome.DONE), True
 
     def _is_unchanged(self, record: DeployRecord, release: str) -> bool:
         """Whether all instances that run had this release before, and those that do not will."""
@@ -242,7 +259,7 @@ class Deploys:
 
     def _require_installed(self, worker: str) -> None:
         """It may have been uninstalled meanwhile. Raises DeployFailed."""
-        if not self._hands.replicas(worker):
+        if not self._hands.is_installed(worker):
             raise DeployFailed("it is not installed any more")
 
     def _pending(self, worker: str) -> Sequence[DeployRecord]:
@@ -256,5 +273,4 @@ class Deploys:
     def _runs(self, worker: str) -> Mapping[int, str]:
         """Instance -> what it runs at its next start as things are."""
         links = release_links.runs_of(self._hands.layout, worker)
-        numbers = (each.place.whose.number for each in self._hands.replicas(worker))
-        return {number: links.get(number, FOLDER) for number in numbers}
+        return {number: links.get(number, FOLDER) for number in self._hands.numbers(worker)}

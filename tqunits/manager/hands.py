@@ -2,12 +2,15 @@
 
 The registry says which ones are installed and run; the file `serving` of each says which release it
 runs. systemd's link says in which run it is, at once: the registry hears of a new run only after
-the job that began it has ended."""
+the job that began it has ended. A worker of static files alone has no instance, and only the
+routes tell of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tqunits.errors import TqunitsError
+from tqunits.host.installed import served
 from tqunits.host.running_release import running_release
 from tqunits.layout import Layout
 from tqunits.lifecycle.state import State
@@ -18,6 +21,7 @@ from tqunits.manager.record import InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.manager.router_status import Routers
 from tqunits.model import Instance
+from tqunits.routing.codec.document import Served
 from tqunits.system import invocations
 from tqunits.system.bus import Bus
 from tqunits.units import name
@@ -37,6 +41,25 @@ class Hands:
     def replicas(self, worker: str) -> tuple[InstanceRecord, ...]:
         """The worker's instances, but its surge."""
         return tuple(each for each in self._all(worker) if not each.place.is_surge)
+
+    def is_installed(self, worker: str) -> bool:
+        """Whether it has replicas, or files that the routers serve."""
+        return bool(self.numbers(worker))
+
+    def files_alone(self, worker: str) -> Served | None:
+        """What the routers serve of a worker that is installed without a program; None: there is no
+        such worker, or the routes can not be read: no router reads them either."""
+        if self.replicas(worker):
+            return None
+        try:
+            return next((each for each in served(self.layout) if each.name == worker), None)
+        except (OSError, TqunitsError):
+            return None
+
+    def numbers(self, worker: str) -> tuple[int, ...]:
+        """The numbers of its links to releases but the surge's; none: it is not installed."""
+        replicas = self.replicas(worker)
+        return tuple(each.place.whose.number for each in replicas) or ((1,) if self.files_alone(worker) else ())
 
     def surge(self, worker: str) -> InstanceRecord | None:
         """The instance that runs only while the others are replaced."""

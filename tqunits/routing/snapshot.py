@@ -54,11 +54,21 @@ class WorkerTimeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasedFiles:
+    """The folder that the router serves instead, as long as the worker's link to a release is
+    there."""
+
+    link: str  # absolute; root's (units/release_mount.py)
+    directory: str  # absolute: the link, or a folder below it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaticFiles:
     """A folder that the router serves itself, below the worker's route."""
 
     directory: str  # absolute
     prefix: str  # "/" or "/assets": where it appears, after the route's own prefix
+    release: ReleasedFiles | None = None  # None: whatever is deployed, the files are those of `directory`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

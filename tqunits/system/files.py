@@ -31,19 +31,19 @@ _SHOWN = 1000  # characters of another program's output, which has a line for ea
 _TEMPORARY = late_pattern(r"\.tqunits-[0-9a-f]{16}\.tmp")
 
 
-def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = False) -> None:
+def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = False, group: int | None = None) -> None:
     """Write a file whole: at any moment, also after a power cut, the path has the old or the new
     content.
 
     Missing folders above it are made (0755). With `keep_time` the new file gets the old one's
-    modification time. Raises OSError.
+    modification time. `group`: a gid; None: it is the caller's. Raises OSError.
     """
     make_folder(path.parent)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     temporary = temporary_name()
     time_ns = _time_of(path) if keep_time else None
     try:
-        _write_new(temporary, content.encode("utf-8", "surrogateescape"), mode, folder, time_ns)
+        _write_new(temporary, content.encode("utf-8", "surrogateescape"), (mode, group), folder, time_ns)
         os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
     except BaseException:
@@ -276,11 +276,14 @@ def _remove_empty(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
-def _write_new(name: str, content: bytes, mode: int, folder: int, time_ns: int | None) -> None:
+def _write_new(name: str, content: bytes, access: tuple[int, int | None], folder: int, time_ns: int | None) -> None:
+    mode, group = access
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(name, flags, 0o600, dir_fd=folder), "wb") as stream:
         stream.write(content)
         stream.flush()
+        if group is not None:
+            os.fchown(stream.fileno(), -1, group)
         os.fchmod(stream.fileno(), mode)  # open(2) would subtract the caller's umask
         if time_ns is not None:
             os.utime(stream.fileno(), ns=(time_ns, time_ns))

@@ -21,11 +21,14 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.model import UNSERVED
+from tqunits.routing.snapshot import ReleasedFiles
 from tqunits.system.ownership import Anchor, anchor
 
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNSAID: Final = frozenset({errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """The folder does not exist yet, or the host lacks resources: no rule refuses it."""
+
+_OF_A_RELEASE: Final = "'tqunits deploy' makes one that is as open as the worker's folder is then (chmod o+x)"
 
 _HOMES: Final = ("/home", "/root")
 """Folders that ProtectHome= shows as empty and closed."""
@@ -59,6 +62,13 @@ class Root:
             return False
 
 
+def served(directory: str, release: ReleasedFiles | None) -> str:
+    """The folder whose files are served now: that of the release, once there is a link to one, and
+    else the worker's own. A release without such a folder has no files: what is released does not
+    come from anywhere else."""
+    return release.directory if release is not None and os.path.lexists(release.link) else directory
+
+
 def find(directory: str) -> Root:
     """Open the top folder. Raises TqunitsError when a rule refuses it, and OSError when it can not
     be opened or is not a folder."""
@@ -74,25 +84,32 @@ def find(directory: str) -> Root:
     return Root(directory, found, seen)
 
 
-def objection(directory: str) -> str | None:
-    """Why no file of it is served now, and what to do. None: no rule refuses it, or it does not
-    exist."""
+def objection(directory: str, hint: str = "") -> str | None:
+    """Why no file of it is served now, and what to do: `hint`, or what would do for any folder.
+    None: no rule refuses it, or it does not exist."""
     try:
         _enter(find(directory))
     except TqunitsError as error:
-        return f"{error}; {error.hint}"
+        return f"{error}; {hint or error.hint}"
     except PermissionError as error:
         above = Path(directory).resolve().parent  # the links to what is closed are root's
-        return objection(str(above)) or f"{directory}: {error.strerror}"
+        return objection(str(above), hint) or f"{directory}: {error.strerror}"
     except OSError as error:
         return None if error.errno in _UNSAID else error.strerror
     return None
 
 
-def unserved(directory: str) -> str | None:
+def unserved(directory: str, hint: str = "") -> str | None:
     """Why no file of it is served now, also when it only does not exist."""
-    why = objection(directory)
+    why = objection(directory, hint)
     return why if why or os.path.isdir(directory) else "it is not there"  # noqa: PTH112 - which never raises
+
+
+def unserved_now(directory: str, release: ReleasedFiles | None) -> str | None:
+    """The same of the folder that is served now. What is closed in a release stays closed
+    (host/release_access.py): the next one is made of the worker's folder."""
+    folder = served(directory, release)
+    return unserved(folder, "" if folder == directory else _OF_A_RELEASE)
 
 
 def _looks(status: os.stat_result) -> tuple[int, ...]:

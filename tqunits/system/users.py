@@ -71,6 +71,14 @@ def group_of(user: str) -> int:
     return account.pw_gid
 
 
+def gid_of(group: str) -> int:
+    """The gid of a group. Raises TqunitsError when there is no such group."""
+    gid = _gid(group)
+    if gid is None:
+        raise TqunitsError(f"there is no group {group}")
+    return gid
+
+
 def refusals(workers: Collection[Worker], layout: Layout) -> tuple[Refusal, ...]:
     """What the workers ask of this host's accounts and may not have. Under a user's own manager
     there is one account only, that user's."""

@@ -7,7 +7,8 @@ enablement and the source.
 
 Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "drop_in": TEXT |
 null}}}`. NAME is an instance's, `api` or `api:2`, because each instance has a drop-in of its own. A
-worker of static files only has none: null.
+worker of static files only has none: null. It has `source_hash` instead, which a drop-in has in its
+text: the hash of the worker.yaml that is installed.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class LedgerEntry:
     number: int = 1
     source: str
     drop_in: str | None = field(default=None, repr=False)
+    source_hash: str | None = None  # of a worker of static files only, unless an earlier release has written it
 
     @property
     def whose(self) -> Instance:
@@ -54,9 +56,9 @@ def of_drop_in(text: str, unit: str) -> LedgerEntry | None:
     return LedgerEntry(worker=found.worker, number=whose.number, source=found.source, drop_in=text)
 
 
-def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alone: Mapping[str, str]) -> str:
-    """The ledger after the plan is performed. `files_alone`: the workers of static files only ->
-    their worker.yaml."""
+def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alone: Iterable[LedgerEntry]) -> str:
+    """The ledger after the plan is performed. `files_alone`: the workers of static files only, as
+    they are installed with it."""
     texts = {path: file.content for path, file in observed.files.items()}
     texts |= {step.file.path: step.file.content for step in plan.steps if isinstance(step, WriteFile)}
     for step in plan.steps:
@@ -67,15 +69,20 @@ def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alon
     staying = {*plan.orphans, *desired.left_alone}
     old = load(before.content if before else None)
     alone = {e.whose: e for e in old.values() if e.drop_in is None and e.worker in staying}
-    alone |= {Instance(worker): LedgerEntry(worker=worker, source=source) for worker, source in files_alone.items()}
+    alone |= {entry.whose: entry for entry in files_alone}
     return dump(entry for entry in {**entries, **alone}.values() if entry.worker not in plan.leaving)
 
 
 def dump(entries: Iterable[LedgerEntry]) -> str:
     """The file's text."""
     ordered = sorted(entries, key=lambda entry: entry.whose)
-    workers = {str(entry.whose): {"source": entry.source, "drop_in": entry.drop_in} for entry in ordered}
+    workers = {str(entry.whose): _members(entry) for entry in ordered}
     return json.dumps({"version": _VERSION, "workers": workers}, indent=1) + "\n"
+
+
+def _members(entry: LedgerEntry) -> Mapping[str, str | None]:
+    known = {} if entry.source_hash is None else {"source_hash": entry.source_hash}
+    return {"source": entry.source, "drop_in": entry.drop_in, **known}
 
 
 def load(text: str | None) -> Mapping[str, LedgerEntry]:
@@ -103,9 +110,11 @@ def _entry(known: object, members: object) -> LedgerEntry:
     whose = name.instance(known) if isinstance(known, str) else None
     if whose is None or not isinstance(members, dict):
         raise TypeError
-    source, drop_in = members["source"], members["drop_in"]
-    if not (isinstance(source, str) and isinstance(drop_in, str | None)):
+    source, drop_in, source_hash = members["source"], members["drop_in"], members.get("source_hash")
+    if not (isinstance(source, str) and isinstance(drop_in, str | None) and isinstance(source_hash, str | None)):
         raise TypeError
     if drop_in is not None and getattr(unitfile.ledger(drop_in), "worker", None) != whose.worker:
         raise ValueError
-    return LedgerEntry(worker=whose.worker, number=whose.number, source=source, drop_in=drop_in)
+    return LedgerEntry(
+        worker=whose.worker, number=whose.number, source=source, drop_in=drop_in, source_hash=source_hash
+    )

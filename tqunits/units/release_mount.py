@@ -10,7 +10,8 @@ folder itself. Folders that the worker may write stay the real ones: they are mo
 release.
 
 This is done where nobody but root can rename the folder, and where no other line of the sandbox is
-about that path (`obstacle`).
+about that path (`obstacle`). A worker of static files alone has no sandbox: the router follows the
+link of number 1, for each request anew.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from tqunits.model import Host, Instance, Relaxation, Worker, WorkerType
-from tqunits.units import build_units, quote, sandbox, unitfile
+from tqunits.units import build_units, environment, quote, sandbox, unitfile
 from tqunits.units.sandbox import Directives
 
 
@@ -37,7 +38,7 @@ def obstacle(worker: Worker, target: Host) -> str:
     if target.user_mode:
         return "with --user a worker runs from its folder"
     if worker.type is WorkerType.STATIC:
-        return "the router serves its files from its folder"
+        return _obstacle_of_files(worker)
     if Relaxation.WRITABLE_CODE in worker.sandbox.relaxations:
         return "it may write its own folder (sandbox: writable-code)"
     if sandbox.is_hidden(worker):
@@ -47,6 +48,31 @@ def obstacle(worker: Worker, target: Host) -> str:
     unmountable = (path for path in sandbox.writable_paths(worker) if not quote.is_mountable(path, target.systemd))
     path = next(unmountable, None)
     return "" if path is None else f"no unit can mount {path}, which it may write, into a release"
+
+
+def served_part(worker: Worker) -> PurePosixPath | None:
+    """The folder whose files the router serves, as it lies in a release of the worker; None: it
+    serves none, or not those of a release.
+
+    What lies outside of the worker's folder is in no release. Of a folder that the worker may write
+    a release has an empty one: what it writes there is served, and only where it writes it.
+    """
+    served, folder = environment.served_folder(worker), worker.folder
+    if served is None or ".." in served.parts or not served.is_relative_to(folder):
+        return None
+    written = (folder / path for path in worker.writable)
+    is_written = any(served.is_relative_to(each) or each.is_relative_to(served) for each in written)
+    return None if is_written else served.relative_to(folder)
+
+
+def _obstacle_of_files(worker: Worker) -> str:
+    if worker.build.command:
+        return "nothing is built for a worker of static files alone"
+    return (
+        ""
+        if served_part(worker) is not None
+        else "its static.directory is outside of its folder, or `writable` is about it"
+    )
 
 
 def command_slot(worker: Worker) -> Instance:

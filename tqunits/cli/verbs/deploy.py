@@ -5,6 +5,9 @@ release that nobody changes any more, and restarts the instances one after the o
 request is lost. When one of them does not get healthy, those that have been restarted get the
 release before again. A deploy whose build fails changes nothing at all.
 
+The routers then serve the static files of the release, too. A worker of static files alone has
+nothing to start: the routers serve those of the release at once.
+
 Without NAME all installed workers are deployed. Where nothing has changed, nothing is done. A
 worker that does not run is not started: its next start is with the release. If a worker has a
 deploy that has not begun, the newer one takes its place.

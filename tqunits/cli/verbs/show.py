@@ -3,10 +3,10 @@
 ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it, or a drop-in of
 the administrator's, which overrides them all. Where the YAML has errors or is gone, the installed
 directives are shown instead. A setting that is not in effect yet is shown where you have written
-it, and says so. A worker of type static has no unit: the router serves its files. Of several
-instances one is shown, the first or the one that is named, and what the others are called. Where a
-worker runs releases (see 'tqunits deploy'), there is the one that serves now, the one that the next
-start runs if it is another, and the last that was stable.
+it, and says so. A worker of type static has no unit: the router serves its files, and the folder is
+where they are now. Of several instances one is shown, the first or the one that is named, and what
+the others are called. Where a worker runs releases (see 'tqunits deploy'), there is the one that
+serves now, the one that the next start runs if it is another, and the last that was stable.
 
 The last exits are read from the journal, which needs root or membership in the group
 systemd-journal.
@@ -22,7 +22,7 @@ from pathlib import Path
 from tqunits.cli import condition, effective
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
-from tqunits.cli.explained import facts_of, known, worker_named
+from tqunits.cli.explained import facts_of, folder_of, known, worker_named
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.verbs.why import as_json, style_of
 from tqunits.errors import ExitStatus
@@ -30,7 +30,7 @@ from tqunits.host import due, program_age
 from tqunits.host.endings import details
 from tqunits.host.evidence import of_exit
 from tqunits.host.installed import Installed
-from tqunits.host.instance_releases import InstanceReleases, releases_of
+from tqunits.host.instance_releases import InstanceReleases, releases_of, releases_of_files
 from tqunits.host.running_surges import running_surges
 from tqunits.host.status import InstanceStatus
 from tqunits.lifecycle.causes import judge
@@ -101,7 +101,8 @@ def _facts(wanted: str, context: Context) -> _Facts:
         facts = _installed_facts(here, worker, explained, status, context)
         return replace(facts, instances=(*of.meant(here.worker), *facts.instances))
     settings = effective.settings(worker, ()) if worker else ()
-    return _Facts(name=wanted, worker=worker, served=files, settings=settings, explained=explained)
+    releases = releases_of_files(files, context.layout) if files is not None else InstanceReleases()
+    return _Facts(name=wanted, worker=worker, served=files, settings=settings, explained=explained, releases=releases)
 
 
 def _installed_facts(
@@ -161,7 +162,7 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     if facts.served is not None:
         why = facts.explained.unserved
         state = f"static: no file is served: {why}" if why else "static: the router serves its files"
-        return [*lines, ("state", state), ("folder", facts.served.directory)]
+        return [*lines, ("state", state), ("folder", folder_of(facts.served)), *_releases(facts.releases)]
     if status is None:
         return [*lines, ("state", facts.explained.state)]
     lines += [("state", ", ".join(filter(None, _state(status, facts.explained)))), *_program(facts)]

@@ -29,10 +29,11 @@ from tqunits.cli.context import Context
 from tqunits.cli.results import add_timeout, status_of, timeout_of
 from tqunits.cli.selection import add_names, named, parted, refuse_single, select
 from tqunits.cli.wording import Teller, describe
-from tqunits.errors import ExitStatus, UsageError
+from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.host import purge
-from tqunits.host.installed import Installed, installed
+from tqunits.host.installed import Installed, installed, served
 from tqunits.host.remove import Departure, Removal, outlook, remove
+from tqunits.host.running_release import served_release
 from tqunits.units.vanished import sentence
 
 
@@ -74,7 +75,7 @@ def _departure(arguments: argparse.Namespace, context: Context) -> Departure:
         staying = tuple(worker for worker in present if worker not in chosen)
         return Departure(installed=chosen, staying=staying, is_all=is_all, purge=bool(arguments.purge))
     try:
-        left = purge.remains(context.layout, (worker.worker for worker in present))
+        left = purge.remains(context.layout, (*(worker.worker for worker in present), *_releases_served(context)))
     except PermissionError:  # who may not look is told later what he may not do
         left = ()
     every: list[Installed | purge.Remains] = [*present, *left]
@@ -86,6 +87,14 @@ def _departure(arguments: argparse.Namespace, context: Context) -> Departure:
         is_all=False,
         purge=True,
     )
+
+
+def _releases_served(context: Context) -> tuple[str, ...]:
+    """The workers without units whose releases the routers serve: these are no remains."""
+    try:
+        return tuple(files.name for files in served(context.layout) if served_release(files) is not None)
+    except TqunitsError:  # routes that no router reads either
+        return ()
 
 
 def _whole(chosen: tuple[Installed, ...], present: Sequence[Installed]) -> tuple[Installed, ...]:

@@ -44,7 +44,8 @@ class Backend:
         self.encoded_slash = routed.encoded_slash
         self.response_heads = routed.response_heads
         static = routed.static
-        self.site = Site(static.directory, static.prefix, alone=not routed.endpoints) if static else None
+        is_alone = not routed.endpoints
+        self.site = Site(static.directory, static.prefix, static.release, alone=is_alone) if static else None
         self.site_path = Rewrite(prefix.encode("ascii"), strip=True)  # also if the worker gets the path with its prefix
         self.request = ticks_of(routed.timeouts.request_us)
         self.read = ticks_of(routed.timeouts.read_us)

@@ -7,9 +7,10 @@ files for a worker's group. Files are opened with O_NONBLOCK, because a FIFO wou
 router.
 
 A changed file takes effect at once, and so does a new top folder, or one that a link of root's
-switches to: one stat(2) of the path shows it. Other changes (the mode of a folder above, a link of
-root's into another user's folder) take effect within a second: at a request, once a second at most,
-the top folder is looked up anew, which costs as much as two requests.
+switches to, such as another release of the worker: one stat(2) of the path shows it. Other changes
+(the mode of a folder above, a link of root's into another user's folder, the first release) take
+effect within a second: at a request, once a second at most, the top folder is looked up anew, which
+costs as much as two requests.
 
 There are no directory listings. Reading from a cold disk blocks the loop, as in nginx without aio.
 """
@@ -28,7 +29,8 @@ from tqunits.http.filenames import file_names
 from tqunits.http.media import media_of
 from tqunits.http.representation import Question, Reply, Representation, moved, refused, reply
 from tqunits.http.target import Target
-from tqunits.system.published import Root, find, unserved
+from tqunits.routing.snapshot import ReleasedFiles
+from tqunits.system.published import Root, find, served, unserved_now
 
 INDEX: Final = b"index.html"
 
@@ -102,12 +104,13 @@ _BY_ERROR: Final = {
 class Site:
     """One folder of files, and its place in the URI space."""
 
-    __slots__ = ("_alone", "_closed", "_directory", "_looked", "_prefix", "_root", "_second")
+    __slots__ = ("_alone", "_closed", "_directory", "_looked", "_prefix", "_release", "_root", "_second")
 
-    def __init__(self, directory: str, prefix: str, *, alone: bool) -> None:
-        """`directory`: absolute. `prefix`: "/" or "/assets", after the route's. `alone`: there is
-        no program."""
+    def __init__(self, directory: str, prefix: str, release: ReleasedFiles | None = None, *, alone: bool) -> None:
+        """`directory`: absolute. `prefix`: "/" or "/assets", after the route's. `release`: what is
+        served instead, once there is one. `alone`: there is no program."""
         self._directory = directory
+        self._release = release
         self._prefix = b"" if prefix == "/" else prefix.encode("ascii")
         self._alone = alone
         self._root: Root | None = None
@@ -142,8 +145,8 @@ class Site:
         when a file was not found."""
         if second != self._looked:
             self._looked = second
-            why = unserved(self._directory)
-            self._closed = Unsent(f"no file of {self._directory} is served: {why}", odd=True) if why else None
+            folder, why = served(self._directory, self._release), unserved_now(self._directory, self._release)
+            self._closed = Unsent(f"no file of {folder} is served: {why}", odd=True) if why else None
         return self._closed
 
     def _names(self, path: bytes) -> list[bytes] | None:
@@ -179,7 +182,7 @@ class Site:
         """The top folder as it is now; None: there is none that may be served. Raises OSError."""
         self._root, self._second = None, b""  # its descriptor is closed, and a failure must not count for this second
         try:
-            self._root = find(self._directory)
+            self._root = find(served(self._directory, self._release))
         except TqunitsError:
             pass
         except OSError as error:

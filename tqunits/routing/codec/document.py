@@ -22,9 +22,15 @@ _NOT_OURS: Final = (ValueError, LookupError, TypeError, RecursionError)
 """What is raised of a text that somebody else has written."""
 
 
+class _Release(TypedDict):
+    link: str
+    directory: str
+
+
 class _Folder(TypedDict):
     directory: str
     prefix: str
+    release: NotRequired[_Release | None]  # an earlier release had none
 
 
 class _Entry(TypedDict):
@@ -53,6 +59,7 @@ class Served:
     hosts: tuple[str, ...]
     routes: tuple[str, ...]
     directory: str  # absolute
+    release: tuple[str, str] | None = None  # the link to a release, and the folder to be served there
 
 
 def json_of(text: str) -> object:
@@ -79,6 +86,7 @@ def files_alone(text: str) -> tuple[Served, ...]:
                 hosts=tuple(map(str, worker["hosts"])),
                 routes=tuple(map(str, worker["routes"])),
                 directory=str(worker["static"]["directory"]),
+                release=_release(worker["static"]),
             )
             for worker in document["workers"]
             if worker["static"] and not worker["endpoints"]
@@ -139,6 +147,11 @@ def with_workers(text: str, before: str, workers: Collection[str]) -> str:
         return text  # what lay there was no snapshot of ours
     document["workers"] += [worker for worker in kept if worker["routes"]]
     return text_of(document)
+
+
+def _release(files: _Folder) -> tuple[str, str] | None:
+    release = files.get("release")
+    return None if release is None else (str(release["link"]), str(release["directory"]))
 
 
 def _routes(worker: _Entry) -> Iterable[tuple[str, str]]:

@@ -22,6 +22,7 @@ from tqunits.routing.endpoint import Address, parse_address
 from tqunits.routing.snapshot import (
     DEFAULT_WORKER_TIMEOUTS,
     ClientTimeouts,
+    ReleasedFiles,
     RoutedWorker,
     Snapshot,
     StaticFiles,
@@ -294,14 +295,35 @@ def _worker_timeouts(timeouts: WorkerTimeouts) -> Mapping[str, int]:
 
 
 def _read_static(members: _Object) -> StaticFiles:
-    directory = members.string("directory")
-    if not directory.startswith("/") or "\0" in directory:
-        raise TqunitsError(f"{directory!r} is no absolute path")
-    return StaticFiles(directory=directory, prefix=check_prefix(members.string("prefix"), "static"))
+    return StaticFiles(
+        directory=_absolute(members, "directory"),
+        prefix=check_prefix(members.string("prefix"), "static"),
+        release=members.later("release", _released(members), None),
+    )
 
 
-def _static(files: StaticFiles) -> Mapping[str, str]:
-    return {"directory": files.directory, "prefix": files.prefix}
+def _static(files: StaticFiles) -> Mapping[str, object]:
+    release = files.release
+    released = {"link": release.link, "directory": release.directory} if release is not None else None
+    return {"directory": files.directory, "prefix": files.prefix, "release": released}
+
+
+def _released(members: _Object) -> Callable[[str], ReleasedFiles | None]:
+    return lambda key: members.object_or_null(key, _read_released)
+
+
+def _read_released(members: _Object) -> ReleasedFiles:
+    link, directory = _absolute(members, "link"), _absolute(members, "directory")
+    if ".." in directory.split("/") or not f"{directory}/".startswith(f"{link}/"):
+        raise TqunitsError(f"{directory!r} is not in the release {link!r}")
+    return ReleasedFiles(link=link, directory=directory)
+
+
+def _absolute(members: _Object, key: str) -> str:
+    path = members.string(key)
+    if not path.startswith("/") or "\0" in path:
+        raise TqunitsError(f"{path!r} is no absolute path")
+    return path
 
 
 def _network(text: str, where: str) -> IPv4Network | IPv6Network:

@@ -1,0 +1,142 @@
+"""The files of a worker are those of its release, from the first one on, and change with a link of
+root's; never those of its folder, nor of another worker.
+
+Alice has made the folder; the releases are root's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sites import DATE, NOW, ask, put
+
+from tqunits.http.dates import write_date
+from tqunits.proxy.routes.site import Site
+from tqunits.routing.snapshot import ReleasedFiles
+from tqunits.system.published import find, served, unserved_now
+
+pytestmark = pytest.mark.usefixtures("no_descriptor_is_left")
+
+ALICE = 40123
+LATER = write_date(NOW + 1)
+ONE, TWO, EMPTY = "000000000001", "000000000002", "000000000003"
+
+
+@dataclass
+class Worker:
+    """A worker with a folder and two releases, and the site that the router makes of it."""
+
+    folder: Path
+    releases: Path
+
+    def __post_init__(self) -> None:
+        link = self.releases / "runs/1"
+        link.parent.mkdir(parents=True)
+        self.link = ReleasedFiles(link=str(link), directory=f"{link}/public")
+        self.site = Site(str(self.folder / "public"), "/", self.link, alone=True)
+
+    def runs(self, release: str | None) -> None:
+        """From now on, as root's own program does it."""
+        link = Path(self.link.link)
+        if release is None:
+            link.unlink()
+        else:
+            link.with_name("new").symlink_to(f"../{release}")
+            link.with_name("new").rename(link)
+
+    def says(self, path: str = "/", date: bytes = DATE) -> str | None:
+        response = ask(self.site, path, date=date)
+        return None if response is None else response.body.decode()
+
+
+@pytest.fixture
+def api(roots: Path) -> Iterator[Worker]:
+    found = Worker(roots / "api", roots / "state/releases/api")
+    put(found.folder / "public/index.html", b"folder")
+    for release in (ONE, TWO):
+        put(found.releases / release / "public/index.html", release.encode())
+    (found.releases / EMPTY).mkdir()
+    for path in (found.folder, *found.folder.rglob("*")):
+        os.chown(path, ALICE, ALICE)
+    yield found
+    del found.site  # it has a folder open
+
+
+def test_before_the_first_release_the_folder_is_served(api: Worker) -> None:
+    assert api.says() == "folder"
+    api.runs(ONE)
+    assert api.says() == "folder", "a link is looked for once a second"
+    assert api.says(date=LATER) == ONE
+
+
+def test_another_release_is_served_at_once(api: Worker) -> None:
+    api.runs(ONE)
+    assert api.says() == ONE
+    (api.folder / "public/index.html").write_text("edited")
+    assert api.says() == ONE
+    api.runs(TWO)
+    assert api.says() == TWO
+    api.runs(ONE)
+    assert api.says() == ONE
+
+
+def test_a_worker_that_is_installed_anew_has_its_folder_again_at_once(api: Worker) -> None:
+    api.runs(ONE)
+    assert api.says() == ONE
+    api.runs(None)
+    assert api.says() == "folder"
+
+
+def test_a_release_without_the_folder_has_no_files_at_all(api: Worker) -> None:
+    api.runs(EMPTY)
+    assert api.says() is None
+    assert api.says(date=LATER) is None
+    api.runs(ONE)
+    assert api.says(date=write_date(NOW + 2)) == ONE
+    api.runs(EMPTY)
+    assert api.says(date=write_date(NOW + 2)) is None
+
+
+def test_a_release_that_is_gone_has_no_files(api: Worker) -> None:
+    """Root has removed it by hand: the worker does not start either."""
+    api.runs("00000000dead")
+    assert api.says() is None
+    assert served("/srv/api/public", api.link) == api.link.directory
+
+
+@pytest.mark.parametrize("target", ["../../../web/public", "/etc", "public"])
+def test_a_link_in_a_release_leads_nowhere(api: Worker, roots: Path, target: str) -> None:
+    """Links in a release belong to nobody (host/release_tree.py): a worker's author wrote them."""
+    put(roots / "state/releases/web/public/index.html", b"another's")
+    (api.releases / EMPTY / "public").symlink_to(target)
+    os.chown(api.releases / EMPTY / "public", 65534, 65534, follow_symlinks=False)
+    api.runs(EMPTY)
+    assert api.says() is None
+    (api.releases / ONE / "public/other").symlink_to("../../../web/public")
+    api.runs(ONE)
+    assert api.says("/other/index.html", date=LATER) is None
+    assert api.says(date=LATER) == ONE
+
+
+@pytest.mark.parametrize("place", ["", ONE, f"{ONE}/public"])
+def test_what_is_closed_to_others_is_not_served(api: Worker, place: str) -> None:
+    (api.releases / place).chmod(0o750)
+    api.runs(ONE)
+    assert api.says() is None
+    said = f"others may not enter {api.releases / place}; 'tqunits deploy' makes one that is as open as the worker's"
+    assert said in str(unserved_now(str(api.folder / "public"), api.link))
+    api.runs(None)
+    assert unserved_now(str(api.folder / "public"), api.link) is None
+
+
+def test_a_request_costs_no_look_at_the_folders_on_the_way(api: Worker) -> None:
+    """The last folder itself is kept open; one stat(2) shows whether the link has switched."""
+    api.runs(ONE)
+    root = find(served(str(api.folder / "public"), api.link))
+    assert (root.names, root.stands()) == ((), True)
+    api.runs(TWO)
+    assert not root.stands()
