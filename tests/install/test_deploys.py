@@ -367,3 +367,18 @@ def test_what_has_not_changed_waits_for_no_build(deploying: Site) -> None:
     assert "beta: removed the caches of its builds" in site.run("prune", "beta", "--caches")
     assert not site.machine.exists("/var/cache/tqunits/builds/beta")
     assert "no build has a cache" in site.run("prune", "beta", "--caches")
+
+
+def test_an_instance_that_comes_back_runs_the_stable_release(deploying: Site) -> None:
+    """Its link of before names an older one."""
+    site = deploying
+    site.run("scale", "alpha=3")
+    site.run("deploy", "alpha")
+    old = running(site, "alpha:3")
+    site.run("scale", "alpha=1")
+    change(site, version(2))
+    site.run("deploy", "alpha")
+    assert site.machine.run(["ls", f"{RELEASES}/runs"]).stdout.split() == ["1"]
+    site.run("scale", "alpha=3")
+    assert {running(site, each) for each in ("alpha", "alpha:2", "alpha:3")} == {history(site)[0]["release"]} != {old}
+    site.run("scale", "alpha=-")

@@ -93,7 +93,6 @@ class _Harvesting:
         self._point()
         if order.stable is not None:
             release_links.mark_stable(layout, self.worker, order.stable)
-            release_links.clear(layout, self.worker, self._removed())
         if order.build is None and not order.runs:  # it is for nothing else
             self._prune()
         if order.clear:
@@ -121,12 +120,6 @@ class _Harvesting:
         from tqunits.host import builder  # as above
 
         return builder.clear_caches(self.worker, self.bus)
-
-    def _removed(self) -> frozenset[int]:
-        """The numbers of instances that are not installed any more, and of the surge, which runs
-        only during a roll: they keep no release."""
-        layout = self.premises.layout
-        return frozenset(release_links.runs_of(layout, self.worker)) - numbers_of(self.worker, layout)
 
     def _point(self) -> None:
         """Swap the links. Raises NoSuchRelease before the first change."""

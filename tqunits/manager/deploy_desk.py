@@ -104,6 +104,8 @@ class Deploys:
         Raises Problem."""
         if not self._hands.is_installed(worker):
             raise Problem(404, f"not installed: {worker}")
+        if order.kind is DeployKind.RESTART and not self._hands.replicas(worker):
+            raise Problem(404, f"{worker} is files that the routers serve: nothing of it runs")
         if order.kind is not DeployKind.ROLLBACK:
             return None
         if order.release is not None:

@@ -41,13 +41,15 @@ class ReleaseGoal:
 
     async def remember(self, say: Say) -> bool:
         """After the roll, have the release known as stable: whether it is. It is not for a worker
-        that does not run. Raises TqunitsError."""
+        that does not run. The surge, which does not run any more, keeps no release. Raises
+        TqunitsError."""
         is_stable = bool(self._hands.running(self._worker))
         if is_stable:
             say("stable", f"release {self._release} is stable: all instances that run have it", None)
         else:
             say("note", "does not run; its next start runs this release", None)
-        runs = dict.fromkeys(self._numbers(), self._release)
+        numbers = self._numbers()
+        runs = {**dict.fromkeys(numbers, self._release), max(numbers, default=1) + 1: FOLDER}
         await self._hands.harvests.point(self._worker, runs, stable=self._release if is_stable else None)
         return is_stable
 
