@@ -205,16 +205,16 @@ def test_a_hostile_build_leaves_nothing_of_root_and_nothing_behind(deploying: Si
         assert "shadow l 0" not in taken
 
 
+ORDER = {"number": 1, "build": None, "runs": {}, "stable": None, "clear": False}
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("{", "nothing is asked for"),
-        ('{"number": 1, "build": null, "runs": {"1": "../../../etc"}, "stable": null}', "nothing is asked for"),
-        (
-            '{"number": 1, "build": null, "runs": {"1": "0123456789ab"}, "stable": null}',
-            "alpha has no release 0123456789ab",
-        ),
-        ('{"number": 1, "build": null, "runs": {}, "stable": "0123456789ab"}', "alpha has no release 0123456789ab"),
+        (json.dumps(ORDER | {"runs": {"1": "../../../etc"}}), "runs: not a printable text of at most 12 characters"),
+        (json.dumps(ORDER | {"runs": {"1": "0123456789ab"}}), "alpha has no release 0123456789ab"),
+        (json.dumps(ORDER | {"stable": "0123456789ab"}), "alpha has no release 0123456789ab"),
     ],
     ids=["no JSON", "a path", "no release", "not stable"],
 )
