@@ -212,7 +212,7 @@ ORDER = {"number": 1, "build": None, "runs": {}, "stable": None, "clear": False}
     ("text", "why"),
     [
         ("{", "nothing is asked for"),
-        (json.dumps(ORDER | {"runs": {"1": "../../../etc"}}), "runs: not a printable text of at most 12 characters"),
+        (json.dumps(ORDER | {"runs": {"1": "../../../etc"}}), "runs: '../../../etc' is none"),
         (json.dumps(ORDER | {"runs": {"1": "0123456789ab"}}), "alpha has no release 0123456789ab"),
         (json.dumps(ORDER | {"stable": "0123456789ab"}), "alpha has no release 0123456789ab"),
     ],
