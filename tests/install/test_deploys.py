@@ -205,7 +205,7 @@ def test_a_hostile_build_leaves_nothing_of_root_and_nothing_behind(deploying: Si
         assert "shadow l 0" not in taken
 
 
-ORDER = {"number": 1, "build": None, "runs": {}, "stable": None, "clear": False}
+ORDER: dict[str, object] = {"number": 1, "build": None, "runs": {}, "stable": None, "clear": False}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ systemd (tests/install/test_deploys.py)."""
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -164,6 +165,16 @@ async def test_the_newest_supersedes_what_it_does_too(
     assert sorted(each.number for each in found if each.outcome is DeployOutcome.SUPERSEDED) == superseded
     for record in found:
         await desk.ended(record)
+
+
+async def test_who_waits_is_told_for_whom(desk: Desk) -> None:
+    running = desk.opened(DeployKind.BUILD)
+    desk.log.begin("api", running.number, None)
+    (record,) = desk.deploys.accept(DEPLOY, "1000/ann")
+    (step,) = record.steps
+    assert re.fullmatch(r"waits for build 1 by root, which has begun \d s ago", step.text)
+    assert (await desk.ended(running)).outcome.is_ended
+    assert (await desk.ended(record)).outcome.is_ended
 
 
 async def test_a_restart_joins_one_that_waits(desk: Desk) -> None:

@@ -10,6 +10,7 @@ on with what it finds unfinished; every step can be taken twice.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
@@ -25,7 +26,7 @@ from tqunits.lifecycle.release import FOLDER, BuildRequest, HarvestResult, is_re
 from tqunits.lifecycle.way_back import ways_back
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.deploy_log import DeployLog
-from tqunits.manager.deploy_sentences import told, unprunable
+from tqunits.manager.deploy_sentences import told, unprunable, waits_for
 from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
 from tqunits.manager.release_goal import ReleaseGoal
@@ -97,7 +98,10 @@ class Deploys:
         for each in superseded(order.kind, pending):
             why = f"number {record.number} came before its turn"
             self.log.end(worker, each.number, DeployOutcome.SUPERSEDED, why)
-        return record
+        running = next((each for each in pending if each.outcome is DeployOutcome.RUNNING), None)
+        if running is not None:
+            self.log.step(worker, record.number, "note", waits_for(running, time.time_ns() // 1000))
+        return self.log.get(worker, record.number)
 
     def _release_of(self, worker: str, order: DeployOrder) -> str | None:
         """The release that an order names; None: it is made, or chosen, when it is its turn.
@@ -194,6 +198,9 @@ class Deploys:
             return DeployOutcome.UNCHANGED, False
         if is_unchanged and release_links.stable_of(self._hands.layout, worker) == release:
             return DeployOutcome.UNCHANGED, True
+        if self._rolls.locked():
+            text = "waits: as many workers are being replaced as manager.max_parallel_rolls says"
+            self.log.step(worker, record.number, "note", text)
         async with self._rolls:
             goal, say = ReleaseGoal(self._hands, worker, release, before), self._say_of(record)
             if record.needs_command and set(before.values()) != {release}:
@@ -236,7 +243,7 @@ class Deploys:
         TqunitsError."""
         worker, number = record.worker, record.number
         self.log.step(worker, number, "build", "its sources are looked at, and built where they have changed")
-        made = await self._made(worker, BuildRequest(record.actor, record.message))
+        made = await self._made(worker, number, BuildRequest(record.actor, record.message))
         if made.release is None:  # a result without a release answers no build
             raise DeployFailed("no release was made")
         self.log.made(worker, number, made.release, made.revision, is_dirty=made.is_dirty)
@@ -249,13 +256,14 @@ class Deploys:
             self.log.step(worker, number, "note", made.hint)
         return made.release, made.is_new
 
-    async def _made(self, worker: str, asked: BuildRequest) -> HarvestResult:
+    async def _made(self, worker: str, number: int, asked: BuildRequest) -> HarvestResult:
         """The release of its sources. While another worker is built, it is looked first whether it
         is there: what has not changed waits for nobody."""
         if self._builds.locked():
             found = await self._hands.harvests.make(worker, replace(asked, only_look=True))
             if found.release is not None:
                 return found
+            self.log.step(worker, number, "note", "waits until another worker is built: one is at a time")
         async with self._builds:
             return await self._hands.harvests.make(worker, asked)
 
