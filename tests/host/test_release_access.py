@@ -86,6 +86,7 @@ def test_a_release_is_open_closed_or_open_along_one_way(release: Path) -> None:
     assert (found["."][1], found["lib"][1], found["dist"][1], found["run"][1]) == (0o751, 0o755, 0o750, 0o750)
     release_access.let_in(release, ReleaseAccess(group=54321))
     assert modes(release)["."] == (54321, 0o750)
+    assert modes(release)["run"] == modes(release)["dist"] == (54321, 0o750), "or the worker could not read it"
     release_access.let_in(release, ReleaseAccess())
     assert modes(release)["."][1] == 0o755
 

@@ -1,7 +1,8 @@
 """Sees to it that the instances which an install starts run what they should: a new instance of a
 worker that runs releases the stable one; a worker that is installed anew its own folder, whatever
 it ran before it was uninstalled. A worker of static files alone has one link, which the routers
-follow: so this comes before they are told of it.
+follow: so this comes before they are told of it. What is closed in a worker's releases is given to
+the group that the worker has now (release_access.py), or it could not start.
 
 It is no step of a plan: it changes no file of a unit, and `tqunits deploy` is what decides about
 releases.
@@ -10,36 +11,59 @@ releases.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from pathlib import PurePosixPath
 
-from tqunits.host import release_links, release_store
+from tqunits.errors import TqunitsError
+from tqunits.host import release_access, release_links, release_manifests, release_store
 from tqunits.host.prepare import Prepared
 from tqunits.host.progress import Tell, Turn
+from tqunits.layout import Layout
 from tqunits.model import Instance, Worker
 from tqunits.routing.codec.document import folders
 from tqunits.units import name
+from tqunits.units.observed import ObservedFile
 
 
-def settle_releases(prepared: Prepared, tell: Tell) -> None:
+def settle_releases(prepared: Prepared, tell: Tell, *, now: bool) -> None:
     """Look at all workers that are to run; wait for a deploy of one whose instances need a release.
-    Raises OSError, TqunitsError."""
+    `now`: workers that have changed are restarted. Raises OSError, TqunitsError."""
     if prepared.target.user_mode:
         return
-    there = _installed_before(prepared)
+    layout = prepared.target.layout
+    there = installed_before(prepared.observed.files, layout)
     for worker in prepared.present.workers:
         _settle(worker, prepared, tell, there.get(worker.name, frozenset()))
+        hand_over_releases(worker, layout, tell, now=now)
 
 
-def _installed_before(prepared: Prepared) -> Mapping[str, frozenset[int]]:
+def installed_before(files: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Mapping[str, frozenset[int]]:
     """Worker -> the numbers of the instances that had units; 1 of one that was only served. A
     disabled one was neither."""
-    files = prepared.observed.files
     units = (name.instance_of(name.unit_at(path)) for path in files if path.name == name.DROP_IN)
-    routes = files.get(prepared.target.layout.routes)
-    served = (Instance(worker) for worker in (folders(routes.content) if routes is not None else ()))
     numbers: dict[str, set[int]] = {}
-    for whose in (*served, *filter(None, units)):
+    routes = files.get(layout.routes)
+    served = folders(routes.content) if routes is not None else ()
+    for whose in (*map(Instance, served), *filter(None, units)):
         numbers.setdefault(whose.worker, set()).add(whose.number)
     return {worker: frozenset(found) for worker, found in numbers.items()}
+
+
+def hand_over_releases(worker: Worker, layout: Layout, tell: Tell, *, now: bool) -> None:
+    """Let a worker with another group than before read its releases. A process that goes on with
+    the group of before keeps what it runs; `now`: none goes on. Where this install has yet to make
+    the group, nothing is done: the next deploy does it. Raises OSError, TqunitsError."""
+    try:
+        group = release_access.group_of(worker)
+    except TqunitsError:
+        return
+    there = release_manifests.release_folders(layout, worker.name)
+    if not any(release_access.is_another_groups(each, group) for each in there):
+        return
+    with release_store.exclusively(layout, worker.name, lambda holder: tell(Turn(holder))):
+        used = frozenset[str]() if now else release_links.mounted(layout, worker.name)
+        for each in release_manifests.release_folders(layout, worker.name):
+            if each.name not in used:
+                release_access.hand_over(each, group)
 
 
 def _settle(worker: Worker, prepared: Prepared, tell: Tell, before: Set[int]) -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -51,8 +52,26 @@ def access_of(worker: Worker) -> ReleaseAccess:
     if is_open and not has_build:
         return ReleaseAccess()
     part = release_mount.served_part(worker) if is_open else None
-    group = 0 if worker.type is WorkerType.STATIC else users.gid_of(worker.group)
-    return ReleaseAccess(group=group, way=None if part is None else part.parts)
+    return ReleaseAccess(group=group_of(worker), way=None if part is None else part.parts)
+
+
+def group_of(worker: Worker) -> int:
+    """Who may read what is closed in the worker's releases; of files alone, nobody but root. Raises
+    TqunitsError when the worker's group is not there."""
+    return 0 if worker.type is WorkerType.STATIC else users.gid_of(worker.group)
+
+
+def is_another_groups(release: Path, group: int) -> bool:
+    """Whether the release, or a part of it, is closed to this group. Raises OSError."""
+    found = release.stat()
+    return found.st_gid != group and not found.st_mode & stat.S_IROTH
+
+
+def hand_over(release: Path, group: int) -> None:
+    """Give what is closed in a release to another group. Who else may enter it does not change.
+    Raises OSError."""
+    for path in _closed(release):
+        _give(path, group, stat.S_IMODE(path.stat().st_mode))
 
 
 def let_in(release: Path, access: ReleaseAccess) -> None:
@@ -67,6 +86,7 @@ def let_in(release: Path, access: ReleaseAccess) -> None:
         _close_beside(folder, inner, access.group)
     if not way:
         _give(release, access.group, _CLOSED)
+        hand_over(release, access.group)  # an earlier way has closed what lies beside it
         return
     _open_below(way[-1])
     for folder in reversed(way):
@@ -108,6 +128,18 @@ def _open_below(folder: Path) -> None:
             mode = path.lstat().st_mode
             if not stat.S_ISLNK(mode) and not mode & stat.S_IROTH:
                 path.chmod(_OPEN if mode & stat.S_IXUSR else _OPEN_FILE)
+
+
+def _closed(path: Path) -> Iterator[Path]:
+    """What not everybody may read: this, and what is so in it. What lies below an open folder is
+    open, and so the depth is that of a way."""
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode) or mode & stat.S_IROTH:
+        return
+    yield path
+    if stat.S_ISDIR(mode):
+        for inner in sorted(path.iterdir()):
+            yield from _closed(inner)
 
 
 def _give(path: Path, group: int, mode: int) -> None:
