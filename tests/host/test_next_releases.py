@@ -1,8 +1,10 @@
-"""What an install does with the releases of a worker: who may read what is closed."""
+"""What an install does with the releases of a worker: which instances count as installed before,
+and who may read what is closed."""
 
 from __future__ import annotations
 
 import grp
+import json
 import os
 from pathlib import Path
 
@@ -11,12 +13,43 @@ from host.releases import API, ONE, TWO, layout_in, taken, written
 from units.cases import worker
 
 from tqunits.host import release_access, release_manifests
-from tqunits.host.next_releases import hand_over_releases
+from tqunits.host.next_releases import hand_over_releases, installed_before
 from tqunits.host.release_access import ReleaseAccess
+from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import Worker, WorkerType
+from tqunits.units import ledger, name
+from tqunits.units.ledger import LedgerEntry
+from tqunits.units.observed import ObservedFile
 
+LAYOUT = SYSTEM_LAYOUT
 OLD = 12345
 MAIL = grp.getgrnam("mail").gr_gid
+
+
+def routes(*names: str) -> str:
+    files = {"directory": "/srv/docs/public", "prefix": "/"}
+    return json.dumps({"version": 1, "workers": [{"name": each, "static": files} for each in names]})
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (routes("docs"), {"docs", "api"}),
+        (routes(), {"api"}),
+        ("", {"docs", "api"}),
+        ("\0" * 10, {"docs", "api"}),
+        (None, {"docs", "api"}),
+    ],
+    ids=["served", "not served", "empty", "damaged", "lost"],
+)
+def test_files_alone_are_not_new_because_the_routes_are_lost(text: str | None, found: set[str]) -> None:
+    """A worker that is new goes back to its folder: its site would change, and nobody has deployed
+    it."""
+    kept = ledger.dump([LedgerEntry(worker="docs", source="/srv/docs/worker.yaml", source_hash="0")])
+    texts = {LAYOUT.ledger: kept, LAYOUT.units / "tq-worker@api.service.d" / name.DROP_IN: ""}
+    texts |= {LAYOUT.routes: text} if text is not None else {}
+    files = {path: ObservedFile(content=content, modified=0) for path, content in texts.items()}
+    assert installed_before(files, LAYOUT) == dict.fromkeys(found, frozenset({1}))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="is about folders of root's")

@@ -10,7 +10,7 @@ releases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from pathlib import PurePosixPath
 
 from tqunits.errors import TqunitsError
@@ -19,8 +19,8 @@ from tqunits.host.prepare import Prepared
 from tqunits.host.progress import Tell, Turn
 from tqunits.layout import Layout
 from tqunits.model import Instance, Worker
-from tqunits.routing.codec.document import folders
-from tqunits.units import name
+from tqunits.routing.codec.document import folders, without
+from tqunits.units import ledger, name
 from tqunits.units.observed import ObservedFile
 
 
@@ -41,9 +41,7 @@ def installed_before(files: Mapping[PurePosixPath, ObservedFile], layout: Layout
     disabled one was neither."""
     units = (name.instance_of(name.unit_at(path)) for path in files if path.name == name.DROP_IN)
     numbers: dict[str, set[int]] = {}
-    routes = files.get(layout.routes)
-    served = folders(routes.content) if routes is not None else ()
-    for whose in (*map(Instance, served), *filter(None, units)):
+    for whose in (*map(Instance, _served(files, layout)), *filter(None, units)):
         numbers.setdefault(whose.worker, set()).add(whose.number)
     return {worker: frozenset(found) for worker, found in numbers.items()}
 
@@ -64,6 +62,16 @@ def hand_over_releases(worker: Worker, layout: Layout, tell: Tell, *, now: bool)
         for each in release_manifests.release_folders(layout, worker.name):
             if each.name not in used:
                 release_access.hand_over(each, group)
+
+
+def _served(files: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Iterable[str]:
+    """The workers whose files were served. Where the routes are lost, the ledger tells of those
+    that are files alone: otherwise they would count as new, and go back to their folders."""
+    routes, kept = files.get(layout.routes), files.get(layout.ledger)
+    if routes is not None and without(routes.content, ()) is not None:
+        return folders(routes.content)
+    entries = ledger.load(kept.content if kept is not None else None).values()
+    return [entry.worker for entry in entries if entry.drop_in is None]
 
 
 def _settle(worker: Worker, prepared: Prepared, tell: Tell, before: Set[int]) -> None:
