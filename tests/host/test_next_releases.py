@@ -6,14 +6,15 @@ from __future__ import annotations
 import grp
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from host.releases import API, ONE, TWO, layout_in, taken, written
 from units.cases import worker
 
-from tqunits.host import release_access, release_manifests
-from tqunits.host.next_releases import hand_over_releases, installed_before
+from tqunits.host import release_access, release_links, release_manifests
+from tqunits.host.next_releases import hand_over_releases, installed_before, settle
 from tqunits.host.release_access import ReleaseAccess
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import Worker, WorkerType
@@ -23,6 +24,7 @@ from tqunits.units.observed import ObservedFile
 
 LAYOUT = SYSTEM_LAYOUT
 OLD = 12345
+THREE_WORKERS = replace(worker(API).scaling, min_workers=3)
 MAIL = grp.getgrnam("mail").gr_gid
 
 
@@ -50,6 +52,26 @@ def test_files_alone_are_not_new_because_the_routes_are_lost(text: str | None, f
     texts |= {LAYOUT.routes: text} if text is not None else {}
     files = {path: ObservedFile(content=content, modified=0) for path, content in texts.items()}
     assert installed_before(files, LAYOUT) == dict.fromkeys(found, frozenset({1}))
+
+
+@pytest.mark.parametrize(
+    ("of", "links"),
+    [
+        (worker(API, type=WorkerType.STATIC, scaling=THREE_WORKERS), {1: ONE}),
+        (worker(API, scaling=THREE_WORKERS), {1: ONE, 2: TWO, 3: TWO}),
+    ],
+    ids=["files alone", "programs"],
+)
+def test_files_alone_have_one_link_whatever_is_said_of_workers(
+    tmp_path: Path, of: Worker, links: dict[int, str]
+) -> None:
+    """`scaling.min_workers` may be of `defaults`."""
+    layout = layout_in(tmp_path / "state")
+    taken(layout, written(tmp_path / "source", page="page"), ONE, TWO)
+    release_links.point(layout, API, {1: ONE})
+    release_links.mark_stable(layout, API, TWO)
+    settle(of, layout, lambda _: None, frozenset({1}))
+    assert release_links.runs_of(layout, API) == links
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="is about folders of root's")

@@ -20,7 +20,7 @@ from tqunits.host.progress import Tell, Turn
 from tqunits.layout import Layout
 from tqunits.model import Instance, Worker
 from tqunits.routing.codec.document import folders, without
-from tqunits.units import ledger, name
+from tqunits.units import ledger, name, release_mount
 from tqunits.units.observed import ObservedFile
 
 
@@ -32,7 +32,7 @@ def settle_releases(prepared: Prepared, tell: Tell, *, now: bool) -> None:
     layout = prepared.target.layout
     there = installed_before(prepared.observed.files, layout)
     for worker in prepared.present.workers:
-        _settle(worker, prepared, tell, there.get(worker.name, frozenset()))
+        settle(worker, layout, tell, there.get(worker.name, frozenset()))
         hand_over_releases(worker, layout, tell, now=now)
 
 
@@ -44,6 +44,21 @@ def installed_before(files: Mapping[PurePosixPath, ObservedFile], layout: Layout
     for whose in (*map(Instance, _served(files, layout)), *filter(None, units)):
         numbers.setdefault(whose.worker, set()).add(whose.number)
     return {worker: frozenset(found) for worker, found in numbers.items()}
+
+
+def settle(worker: Worker, layout: Layout, tell: Tell, before: Set[int]) -> None:
+    """Have each of a worker's links lead to a release that it is to run, and no others stay.
+    `before`: the numbers of its instances that were installed; none: it is new. Raises OSError."""
+    links = release_links.runs_of(layout, worker.name).keys()
+    numbers = release_mount.link_numbers(worker)
+    if not links or (before and numbers <= before & links and not _beyond(links, numbers)):
+        return
+    with release_store.exclusively(layout, worker.name, lambda holder: tell(Turn(holder))):
+        links = release_links.runs_of(layout, worker.name).keys()  # a deploy may have been waited for
+        old = links & numbers - before | _beyond(links, numbers)
+        release_links.clear(layout, worker.name, old if before else links)
+        if before:
+            release_links.complete(layout, worker.name, numbers)
 
 
 def hand_over_releases(worker: Worker, layout: Layout, tell: Tell, *, now: bool) -> None:
@@ -72,21 +87,6 @@ def _served(files: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Iter
         return folders(routes.content)
     entries = ledger.load(kept.content if kept is not None else None).values()
     return [entry.worker for entry in entries if entry.drop_in is None]
-
-
-def _settle(worker: Worker, prepared: Prepared, tell: Tell, before: Set[int]) -> None:
-    """`before`: the numbers of its instances that were installed; none: it is new."""
-    layout = prepared.target.layout
-    links = release_links.runs_of(layout, worker.name).keys()
-    numbers = {whose.number for whose in worker.instances}
-    if not links or (before and numbers <= before & links and not _beyond(links, numbers)):
-        return
-    with release_store.exclusively(layout, worker.name, lambda holder: tell(Turn(holder))):
-        links = release_links.runs_of(layout, worker.name).keys()  # a deploy may have been waited for
-        old = links & numbers - before | _beyond(links, numbers)
-        release_links.clear(layout, worker.name, old if before else links)
-        if before:
-            release_links.complete(layout, worker.name, numbers)
 
 
 def _beyond(links: Set[int], numbers: Set[int]) -> Set[int]:
