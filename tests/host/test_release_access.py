@@ -48,6 +48,7 @@ def test_what_lies_below_a_closed_folder_is_for_the_workers_group_alone(roots: P
 def test_of_what_a_build_makes_only_the_static_files_are_for_everybody(folder: Path) -> None:
     built = of(folder, "dist/site", build=BUILD, group="root")
     assert release_access.access_of(built) == ReleaseAccess(group=0, way=("dist", "site"))
+    assert release_access.access_of(of(folder, ".", build=BUILD, group="root")) == ReleaseAccess(group=0, way=())
     assert release_access.access_of(replace(built, origins={})) == ReleaseAccess(group=0)
     assert release_access.access_of(replace(built, writable=("dist",))) == ReleaseAccess(group=0)
 
@@ -85,8 +86,23 @@ def test_a_release_is_open_closed_or_open_along_one_way(release: Path) -> None:
     assert (found["."][1], found["lib"][1], found["dist"][1], found["run"][1]) == (0o751, 0o755, 0o750, 0o750)
     release_access.let_in(release, ReleaseAccess(group=54321))
     assert modes(release)["."] == (54321, 0o750)
+    assert modes(release)["run"] == modes(release)["dist"] == (54321, 0o750), "or the worker could not read it"
     release_access.let_in(release, ReleaseAccess())
     assert modes(release)["."][1] == 0o755
+
+
+def test_a_way_that_ends_higher_opens_what_was_closed_beside_the_old_one(release: Path) -> None:
+    """`static.directory` is no part of a release's ID, so the release is there already."""
+    before = modes(release)
+    for way in [("dist", "site", "css"), ("dist",)]:
+        release_access.let_in(release, ReleaseAccess(group=GROUP, way=way))
+    assert {path: mode for path, (_, mode) in modes(release).items() if path.startswith("dist")} == {
+        path: mode for path, (_, mode) in before.items() if path.startswith("dist")
+    }
+    assert modes(release)["run"] == (GROUP, 0o750)
+    release_access.let_in(release, ReleaseAccess(group=GROUP, way=()))
+    assert {path: mode for path, (_, mode) in modes(release).items()} == {p: mode for p, (_, mode) in before.items()}
+    assert (release.parent / "outside").stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("way", [("none",), ("link",), ("run",), ("dist", "none", "below")])
@@ -110,6 +126,7 @@ def test_why_no_static_file_of_a_release_is_served(roots: Path, folder: Path) ->
     (release / "public").unlink()
     (release / "public").mkdir()
     assert release_access.unserved_files(one, release) == ""
+    assert release_access.unserved_files(of(folder, "."), release) == ""
     (roots / "srv").chmod(0o750)
     assert f"{why}: others may not enter {roots}/srv; chmod o+x" in release_access.unserved_files(one, release)
     assert release_access.unserved_files(replace(one, origins={}), release) == ""

@@ -170,3 +170,17 @@ def test_of_what_a_build_makes_only_the_static_files_are_for_everybody(serving: 
     assert site.machine.run([*others, f"{release}/dist/site/page.txt"]).stdout == "built\n"
     for name in ("secret", "bin/run", "src/main.py", ".tqunits-release"):
         assert site.machine.run([*others, f"{release}/{name}"], check=False).returncode != 0, name
+
+
+def test_a_worker_that_gets_another_group_runs_the_release_that_is_closed_to_others(serving: Site) -> None:
+    site = serving
+    site.machine.run(["groupadd", "crew"])
+    site.machine.run(["chgrp", "worker-alpha", f"{ROOT}/workers"])
+    site.machine.run(["chmod", "750", f"{ROOT}/workers"])
+    site.run("deploy", "alpha")
+    release = site.machine.read("/run/tqunits/workers/alpha/serving")
+    site.machine.run(["chgrp", "crew", f"{ROOT}/workers"])
+    rude(site, "group: crew\nstatic: {directory: public, prefix: /assets}\n")
+    assert site.get("/alpha/?id=1")[0] == 200
+    assert site.machine.read("/run/tqunits/workers/alpha/serving") == release
+    assert site.machine.run(["stat", "-c", "%G %a", f"{RELEASES}/alpha/{release.strip()}"]).stdout == "crew 750\n"

@@ -5,10 +5,11 @@ systemd (tests/install/test_deploys.py)."""
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from host.releases import ONE, THREE, TWO, taken, written
@@ -35,6 +36,7 @@ DEPLOY = DeployOrder(("api",), DeployKind.DEPLOY)
 BUILD = DeployOrder(("api",), DeployKind.BUILD)
 RESTART = DeployOrder(("api",), DeployKind.RESTART)
 RELEASE = "0123456789ab"
+IS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="is about folders of root's")
 
 
 class Desk:
@@ -69,6 +71,14 @@ class Desk:
 @pytest.fixture
 async def desk(hands: Hands) -> AsyncIterator[Desk]:
     found = Desk(hands)
+    yield found
+    found.deploys.close()
+
+
+@pytest.fixture
+async def open_desk(hands: Hands, roots: Path) -> AsyncIterator[Desk]:
+    """The same, with releases where everybody can get to them."""
+    found = Desk(replace(hands, layout=replace(hands.layout, state=PurePosixPath(roots))))
     yield found
     found.deploys.close()
 
@@ -263,24 +273,53 @@ def serves_files(desk: Desk, release: ReleasedFiles | None = RELEASED) -> None:
     Path(desk.layout.routes).write_text(text)
 
 
+def released_files(desk: Desk) -> Path:
+    """The folder of a release that everybody can get to, and that the routers serve."""
+    release = desk.releases() / RELEASE
+    release.mkdir(parents=True)
+    (desk.releases() / "runs").mkdir()
+    (desk.releases() / "runs" / "1").symlink_to(f"../{RELEASE}")
+    return release
+
+
+@IS_ROOT
 @pytest.mark.parametrize(
     ("stable", "outcome"),
     [(RELEASE, DeployOutcome.UNCHANGED), (None, DeployOutcome.FAILED), (ONE, DeployOutcome.FAILED)],
     ids=["known", "not known", "another"],
 )
-async def test_static_files_need_nothing_but_their_link(desk: Desk, stable: str | None, outcome: DeployOutcome) -> None:
+async def test_static_files_need_nothing_but_their_link(
+    open_desk: Desk, stable: str | None, outcome: DeployOutcome
+) -> None:
     """Otherwise root is asked to swap it, and does not answer here."""
-    serves_files(desk)
-    (desk.releases() / "runs").mkdir(parents=True)
-    (desk.releases() / "runs" / "1").symlink_to(f"../{RELEASE}")
+    serves_files(open_desk)
+    release = released_files(open_desk)
+    release.joinpath("public").mkdir()
     if stable is not None:
-        (desk.releases() / "stable").symlink_to(stable)
-    record = desk.opened(DeployKind.ROLLBACK, RELEASE)
-    desk.deploys.resume()
-    ended = await desk.ended(record)
+        (open_desk.releases() / "stable").symlink_to(stable)
+    record = open_desk.opened(DeployKind.ROLLBACK, RELEASE)
+    open_desk.deploys.resume()
+    ended = await open_desk.ended(record)
     assert (ended.outcome, ended.was_stable) == (outcome, outcome is DeployOutcome.UNCHANGED)
     steps = [step.text for step in ended.steps if step.what == "stable"]
     assert steps == ([] if ended.was_stable else [f"the routers serve the files of release {RELEASE}"])
+
+
+@IS_ROOT
+@pytest.mark.parametrize(("is_there", "why"), [(False, "it is not there"), (True, "others may not enter")])
+async def test_a_release_of_which_no_file_is_served_is_not_stable(open_desk: Desk, *, is_there: bool, why: str) -> None:
+    """Otherwise a rollback without an ID would go back to it."""
+    serves_files(open_desk)
+    release = released_files(open_desk)
+    if is_there:
+        release.joinpath("public").mkdir()
+        release.chmod(0o750)
+    record = open_desk.opened(DeployKind.ROLLBACK, RELEASE)
+    open_desk.deploys.resume()
+    ended = await open_desk.ended(record)
+    assert (ended.outcome, ended.was_stable) == (DeployOutcome.UNCHANGED, False)
+    (said,) = (step.text for step in ended.steps if step.what == "note")
+    assert f"no file of release {RELEASE} is served: {why}" in said
 
 
 async def test_only_what_the_routers_serve_is_installed_without_a_program(desk: Desk) -> None:

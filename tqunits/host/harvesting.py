@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from tqunits.errors import TqunitsError
+from tqunits.errors import NoSuchWorker, TqunitsError
 from tqunits.host import release_links, release_manifests, release_store
 from tqunits.host.installed import numbers_of
 from tqunits.host.premises import Premises
@@ -41,11 +41,11 @@ _RESULT_MODE = 0o644  # the manager reads it
 def harvest(worker: str, premises: Premises, bus: Bus) -> HarvestResult:
     """Carry out the order for this worker, and write down what came of it.
 
-    Raises TqunitsError when it is not installed, or there is no order that can be read: then there
-    is nobody to answer.
+    Raises NoSuchWorker when it is not installed, and TqunitsError when there is no order that can
+    be read: then there is nobody to answer.
     """
     if not numbers_of(worker, premises.layout):
-        raise TqunitsError(f"{worker} is not installed", hint=f"tqunits install --now {worker}")
+        raise NoSuchWorker(f"{worker} is not installed", hint=f"tqunits install --now {worker}")
     order = _order(worker, premises.layout)
     try:
         with release_store.exclusively(premises.layout, worker):

@@ -84,7 +84,7 @@ def install(
         tell_refused(prepared, tell)
         plan = prepare.with_ledger(make_plan(prepared.desired, prepared.observed, options), prepared)
         _report_left_out(layout, prepared)
-        settle_releases(prepared, tell)
+        settle_releases(prepared, tell, now=options.now and not options.routers_alone)
         results = execute.execute(plan, layout, bus, timeout_us=timeout_us, tell=tell)
         plan, differing = _with_limits(prepared, plan, bus, layout, tell)
         ended = endings.judged(results, layout, user_mode=premises.user_mode)

@@ -1,7 +1,8 @@
 """Sees to it that the instances which an install starts run what they should: a new instance of a
 worker that runs releases the stable one; a worker that is installed anew its own folder, whatever
 it ran before it was uninstalled. A worker of static files alone has one link, which the routers
-follow: so this comes before they are told of it.
+follow: so this comes before they are told of it. What is closed in a worker's releases is given to
+the group that the worker has now (release_access.py), or it could not start.
 
 It is no step of a plan: it changes no file of a unit, and `tqunits deploy` is what decides about
 releases.
@@ -9,44 +10,47 @@ releases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
+from pathlib import PurePosixPath
 
-from tqunits.host import release_links, release_store
+from tqunits.errors import TqunitsError
+from tqunits.host import release_access, release_links, release_manifests, release_store
 from tqunits.host.prepare import Prepared
 from tqunits.host.progress import Tell, Turn
+from tqunits.layout import Layout
 from tqunits.model import Instance, Worker
-from tqunits.routing.codec.document import folders
-from tqunits.units import name
+from tqunits.routing.codec.document import folders, without
+from tqunits.units import ledger, name, release_mount
+from tqunits.units.observed import ObservedFile
 
 
-def settle_releases(prepared: Prepared, tell: Tell) -> None:
+def settle_releases(prepared: Prepared, tell: Tell, *, now: bool) -> None:
     """Look at all workers that are to run; wait for a deploy of one whose instances need a release.
-    Raises OSError, TqunitsError."""
+    `now`: workers that have changed are restarted. Raises OSError, TqunitsError."""
     if prepared.target.user_mode:
         return
-    there = _installed_before(prepared)
+    layout = prepared.target.layout
+    there = installed_before(prepared.observed.files, layout)
     for worker in prepared.present.workers:
-        _settle(worker, prepared, tell, there.get(worker.name, frozenset()))
+        settle(worker, layout, tell, there.get(worker.name, frozenset()))
+        hand_over_releases(worker, layout, tell, now=now)
 
 
-def _installed_before(prepared: Prepared) -> Mapping[str, frozenset[int]]:
+def installed_before(files: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Mapping[str, frozenset[int]]:
     """Worker -> the numbers of the instances that had units; 1 of one that was only served. A
     disabled one was neither."""
-    files = prepared.observed.files
     units = (name.instance_of(name.unit_at(path)) for path in files if path.name == name.DROP_IN)
-    routes = files.get(prepared.target.layout.routes)
-    served = (Instance(worker) for worker in (folders(routes.content) if routes is not None else ()))
     numbers: dict[str, set[int]] = {}
-    for whose in (*served, *filter(None, units)):
+    for whose in (*map(Instance, _served(files, layout)), *filter(None, units)):
         numbers.setdefault(whose.worker, set()).add(whose.number)
     return {worker: frozenset(found) for worker, found in numbers.items()}
 
 
-def _settle(worker: Worker, prepared: Prepared, tell: Tell, before: Set[int]) -> None:
-    """`before`: the numbers of its instances that were installed; none: it is new."""
-    layout = prepared.target.layout
+def settle(worker: Worker, layout: Layout, tell: Tell, before: Set[int]) -> None:
+    """Have each of a worker's links lead to a release that it is to run, and no others stay.
+    `before`: the numbers of its instances that were installed; none: it is new. Raises OSError."""
     links = release_links.runs_of(layout, worker.name).keys()
-    numbers = {whose.number for whose in worker.instances}
+    numbers = release_mount.link_numbers(worker)
     if not links or (before and numbers <= before & links and not _beyond(links, numbers)):
         return
     with release_store.exclusively(layout, worker.name, lambda holder: tell(Turn(holder))):
@@ -55,6 +59,34 @@ def _settle(worker: Worker, prepared: Prepared, tell: Tell, before: Set[int]) ->
         release_links.clear(layout, worker.name, old if before else links)
         if before:
             release_links.complete(layout, worker.name, numbers)
+
+
+def hand_over_releases(worker: Worker, layout: Layout, tell: Tell, *, now: bool) -> None:
+    """Let a worker with another group than before read its releases. A process that goes on with
+    the group of before keeps what it runs; `now`: none goes on. Where this install has yet to make
+    the group, nothing is done: the next deploy does it. Raises OSError, TqunitsError."""
+    try:
+        group = release_access.group_of(worker)
+    except TqunitsError:
+        return
+    there = release_manifests.release_folders(layout, worker.name)
+    if not any(release_access.is_another_groups(each, group) for each in there):
+        return
+    with release_store.exclusively(layout, worker.name, lambda holder: tell(Turn(holder))):
+        used = frozenset[str]() if now else release_links.mounted(layout, worker.name)
+        for each in release_manifests.release_folders(layout, worker.name):
+            if each.name not in used:
+                release_access.hand_over(each, group)
+
+
+def _served(files: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Iterable[str]:
+    """The workers whose files were served. Where the routes are lost, the ledger tells of those
+    that are files alone: otherwise they would count as new, and go back to their folders."""
+    routes, kept = files.get(layout.routes), files.get(layout.ledger)
+    if routes is not None and without(routes.content, ()) is not None:
+        return folders(routes.content)
+    entries = ledger.load(kept.content if kept is not None else None).values()
+    return [entry.worker for entry in entries if entry.drop_in is None]
 
 
 def _beyond(links: Set[int], numbers: Set[int]) -> Set[int]:

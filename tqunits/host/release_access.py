@@ -9,7 +9,8 @@ again:
     others can not enter the folder   ID/ 0750, of the worker's group
     they can, and there is no build   ID/ 0755: what is copied is what everybody may read
     they can, and there is a build    ID/ 0751, and so the folders down to the static files; what
-                                      lies beside these is the worker's; ID/ 0750 if there are none
+                                      lies beside these is the worker's; ID/ 0750 if there are none,
+                                      and 0755 if it is them itself (`static.directory: .`)
 
 What a build makes has no mode that would tell who may read it (its umask is 0077, and a release has
 0644), and `build-NAME` may be in groups that others are not in.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -30,6 +32,7 @@ from tqunits.system.published import unserved
 from tqunits.units import release_mount
 
 _OPEN: Final = 0o755
+_OPEN_FILE: Final = 0o644
 _CLOSED: Final = 0o750
 _CLOSED_FILE: Final = 0o640
 _PASSAGE: Final = 0o751
@@ -40,7 +43,7 @@ class ReleaseAccess:
     """Who may enter a release."""
 
     group: int | None = None  # the worker's; None: everybody
-    way: tuple[str, ...] = ()  # the folders that lead others to the static files; empty: none does
+    way: tuple[str, ...] | None = None  # from the release down to the static files, for others; None: there is none
 
 
 def access_of(worker: Worker) -> ReleaseAccess:
@@ -49,8 +52,26 @@ def access_of(worker: Worker) -> ReleaseAccess:
     if is_open and not has_build:
         return ReleaseAccess()
     part = release_mount.served_part(worker) if is_open else None
-    group = 0 if worker.type is WorkerType.STATIC else users.gid_of(worker.group)
-    return ReleaseAccess(group=group, way=() if part is None else part.parts)
+    return ReleaseAccess(group=group_of(worker), way=None if part is None else part.parts)
+
+
+def group_of(worker: Worker) -> int:
+    """Who may read what is closed in the worker's releases; of files alone, nobody but root. Raises
+    TqunitsError when the worker's group is not there."""
+    return 0 if worker.type is WorkerType.STATIC else users.gid_of(worker.group)
+
+
+def is_another_groups(release: Path, group: int) -> bool:
+    """Whether the release, or a part of it, is closed to this group. Raises OSError."""
+    found = release.stat()
+    return found.st_gid != group and not found.st_mode & stat.S_IROTH
+
+
+def hand_over(release: Path, group: int) -> None:
+    """Give what is closed in a release to another group. Who else may enter it does not change.
+    Raises OSError."""
+    for path in _closed(release):
+        _give(path, group, stat.S_IMODE(path.stat().st_mode))
 
 
 def let_in(release: Path, access: ReleaseAccess) -> None:
@@ -60,11 +81,16 @@ def let_in(release: Path, access: ReleaseAccess) -> None:
     if access.group is None:
         release.chmod(_OPEN)
         return
-    below = _along(release, access.way)
-    for folder, inner in pairwise((release, *below)):
+    way = () if access.way is None else _along(release, access.way)
+    for folder, inner in pairwise(way):
         _close_beside(folder, inner, access.group)
-        _give(inner, access.group, _OPEN if inner == below[-1] else _PASSAGE)
-    _give(release, access.group, _PASSAGE if below else _CLOSED)
+    if not way:
+        _give(release, access.group, _CLOSED)
+        hand_over(release, access.group)  # an earlier way has closed what lies beside it
+        return
+    _open_below(way[-1])
+    for folder in reversed(way):
+        _give(folder, access.group, _OPEN if folder == way[-1] else _PASSAGE)
 
 
 def unserved_files(worker: Worker, release: Path) -> str:
@@ -79,8 +105,9 @@ def unserved_files(worker: Worker, release: Path) -> str:
 
 
 def _along(release: Path, way: tuple[str, ...]) -> tuple[Path, ...]:
-    """The folders on the way to the last one; none where one of them is missing, or a link."""
-    folders = tuple(release.joinpath(*way[: depth + 1]) for depth in range(len(way)))
+    """The release and the folders on the way to the last one; none where one of them is missing, or
+    a link."""
+    folders = tuple(release.joinpath(*way[:depth]) for depth in range(len(way) + 1))
     return folders if all(not folder.is_symlink() and folder.is_dir() for folder in folders) else ()
 
 
@@ -91,6 +118,28 @@ def _close_beside(folder: Path, way: Path, group: int) -> None:
             if entry.name != way.name and not entry.is_symlink():
                 is_executable = entry.stat(follow_symlinks=False).st_mode & stat.S_IXUSR  # a folder is, too
                 _give(Path(entry.path), group, _CLOSED if is_executable else _CLOSED_FILE)
+
+
+def _open_below(folder: Path) -> None:
+    """Open what is closed in a folder: before `static.directory` named it, only a part of it was
+    for others."""
+    for above, folders, files in os.walk(folder):
+        for path in (Path(above, name) for name in (*folders, *files)):
+            mode = path.lstat().st_mode
+            if not stat.S_ISLNK(mode) and not mode & stat.S_IROTH:
+                path.chmod(_OPEN if mode & stat.S_IXUSR else _OPEN_FILE)
+
+
+def _closed(path: Path) -> Iterator[Path]:
+    """What not everybody may read: this, and what is so in it. What lies below an open folder is
+    open, and so the depth is that of a way."""
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode) or mode & stat.S_IROTH:
+        return
+    yield path
+    if stat.S_ISDIR(mode):
+        for inner in sorted(path.iterdir()):
+            yield from _closed(inner)
 
 
 def _give(path: Path, group: int, mode: int) -> None:

@@ -65,6 +65,14 @@ def all_of(layout: Layout, worker: str) -> tuple[Manifest, ...]:
     return tuple(sorted(found, key=lambda each: (each.made_us, each.release), reverse=True))
 
 
+def release_folders(layout: Layout, worker: str) -> tuple[Path, ...]:
+    """The folders of all releases, also of one whose manifest is broken. Raises OSError."""
+    try:
+        return tuple(path for path in sorted(folder_of(worker, layout).iterdir()) if is_release_id(path.name))
+    except FileNotFoundError:
+        return ()
+
+
 def _none(worker: str, release: str, why: str) -> NoSuchRelease:
     because = f": {why}" if why else ""
     return NoSuchRelease(

@@ -20,6 +20,7 @@ from tqunits.control.deploy_protocol import DeployOrder, Pruned
 from tqunits.control.protocol import Problem
 from tqunits.errors import TimedOut, TqunitsError
 from tqunits.host import release_links, release_manifests
+from tqunits.layout import Layout
 from tqunits.lifecycle.deploy_rules import MOST_KEPT, joined, superseded
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
 from tqunits.lifecycle.release import FOLDER, BuildRequest, HarvestResult, is_release_id
@@ -33,6 +34,7 @@ from tqunits.manager.release_goal import ReleaseGoal
 from tqunits.manager.restart_goal import RestartGoal
 from tqunits.manager.roll import Goal, Roll, Say
 from tqunits.routing.codec.document import Served
+from tqunits.system import published
 
 _FAULT_HINT: Final = "'journalctl -u tq-manager' has where; what an instance runs, 'tqunits ls' shows"
 
@@ -222,16 +224,20 @@ class Deploys:
 
     async def _serve(self, files: Served, record: DeployRecord, release: str) -> tuple[DeployOutcome, bool]:
         """Have the routers serve the files of a release that is there: one link is swapped, and
-        there is nothing that could fail to start. Raises TqunitsError."""
+        there is nothing that could fail to start. A release of which no file is served is not
+        stable: nobody wants to go back to it. Raises TqunitsError."""
         worker, layout = record.worker, self._hands.layout
         if files.release is None:
             hint = f"'tqunits deploy {worker}' says why"
             raise DeployFailed(f"its files are in no release: the routers serve {files.directory}", hint=hint)
-        is_unchanged = self._is_unchanged(record, release)
-        if not is_unchanged or release_links.stable_of(layout, worker) != release:
-            self.log.step(worker, record.number, "stable", f"the routers serve the files of release {release}")
-            await self._hands.harvests.point(worker, {1: release}, stable=release)
-        return (DeployOutcome.UNCHANGED if is_unchanged else DeployOutcome.DONE), True
+        is_unchanged, why = self._is_unchanged(record, release), _unserved(files.release, worker, release, layout)
+        if why and record.kind is DeployKind.ROLLBACK:  # of one that is made, whoever made it has said so
+            self._say_of(record)("note", f"no file of release {release} is served: {why}", None)
+        if not is_unchanged or not (why or release_links.stable_of(layout, worker) == release):
+            if not why:
+                self._say_of(record)("stable", f"the routers serve the files of release {release}", None)
+            await self._hands.harvests.point(worker, {1: release}, stable=None if why else release)
+        return (DeployOutcome.UNCHANGED if is_unchanged else DeployOutcome.DONE), not why
 
     def _is_unchanged(self, record: DeployRecord, release: str) -> bool:
         """Whether all instances that run had this release before, and those that do not will."""
@@ -284,3 +290,11 @@ class Deploys:
         """Instance -> what it runs at its next start as things are."""
         links = release_links.runs_of(self._hands.layout, worker)
         return {number: links.get(number, FOLDER) for number in self._hands.numbers(worker)}
+
+
+def _unserved(files: tuple[str, str], worker: str, release: str, layout: Layout) -> str:
+    """Why the routers will serve no file of this release; "" when they will. `files`: the link to
+    the present one, and the folder that is served there."""
+    link, directory = files
+    folder = release_manifests.folder_of(worker, layout) / release
+    return published.unserved(f"{folder}{directory.removeprefix(link)}") or ""

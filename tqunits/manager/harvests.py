@@ -78,7 +78,8 @@ class Harvests:
             raise DeployFailed(f"the order is not written: {error}") from None
         found = self._result(worker, order.number)
         if found is None:
-            sentence = outcome.of_job(ended.result, ended.message)
+            is_silent = ended.result == "done"  # it has been uninstalled meanwhile
+            sentence = "did nothing" if is_silent else outcome.of_job(ended.result, ended.message)
             raise DeployFailed(f"root was asked in vain: {name.harvest(worker)} {sentence}", hint=_advice(worker))
         if found.why:
             raise DeployFailed(found.why, hint=found.hint or None)

@@ -33,6 +33,12 @@ def link(whose: Instance, state: PurePosixPath) -> PurePosixPath:
     return folder(whose.worker, state) / "runs" / str(whose.number)
 
 
+def link_numbers(worker: Worker) -> frozenset[int]:
+    """The numbers of the links to releases that are in use besides the surge's: a replica's has its
+    number, and that of files alone is 1, whatever `scaling` says of workers."""
+    return frozenset({1} if worker.type is WorkerType.STATIC else (whose.number for whose in worker.instances))
+
+
 def obstacle(worker: Worker, target: Host) -> str:
     """Why this worker can not run releases, as a clause; "" where it can."""
     if target.user_mode:

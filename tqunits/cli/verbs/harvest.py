@@ -9,7 +9,7 @@ The order is read as the text of a stranger. It can ask for a release of the wor
 they are, and name releases of this worker that are there.
 
 Exit status: 0 the order was answered, also if the answer is that its build has failed; 1 there is
-no order that can be read, 5 not permitted.
+no order that can be read, 4 no such worker is installed, 5 not permitted.
 """
 
 from __future__ import annotations
