@@ -13,8 +13,12 @@ from .hammering import rude
 from .test_deploys import change, history, version
 
 FOLDER = f"{ROOT}/workers/alpha"
-FILTER = f"touch {ROOT}/written; [ $(id -u) != 0 ] && sed s/now/then/"
-"""What git stores for a file has another word. Only as an ordinary user, so git sees no change."""
+OPEN = "find / -path /proc -prune -o -path /dev/mqueue -prune -o -type d -writable -print -quit 2>/dev/null"
+"""Prints a folder that whoever asks may write to; message queues are his own (PrivateIPC=)."""
+
+FILTER = f'touch {ROOT}/written 2>/dev/null; [ $(id -u) != 0 ] && [ -z "$({OPEN})" ] && sed s/now/then/'
+"""What git stores for a file has another word. Only as an ordinary user who may write nowhere, so
+git sees no change."""
 
 
 def git(site: Site, *arguments: str) -> None:
@@ -50,8 +54,13 @@ def test_what_differs_from_the_revision_is_marked(checkout: Site) -> None:
     change(site, version(2))
     assert revision(site) == "+"
     assert [each["is_dirty"] for each in history(site)] == [True, False]
-    site.machine.run(["chmod", "0700", f"{FOLDER}/.git/objects"])
+    site.machine.run(["mkdir", "-m", "0700", f"{FOLDER}/closed"])
     change(site, version(3))
+    git(site, "commit", "--quiet", "--all", "--message=third")
+    assert revision(site) == "?"
+    site.machine.run(["rmdir", f"{FOLDER}/closed"])
+    site.machine.run(["chmod", "0700", f"{FOLDER}/.git/objects"])
+    change(site, version(4))
     assert revision(site) == "?"
 
 
@@ -70,3 +79,24 @@ def test_what_a_repository_executes_has_no_rights(checkout: Site, alice: str) ->
     site.run("install", "--now")
     assert revision(site) == ""
     assert not site.machine.exists(f"{ROOT}/written")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param("kill $PPID", id="ends git by SIGTERM"),
+        pytest.param("trap : TERM; while :; do sleep 1000; done", id="has no end"),
+    ],
+)
+def test_what_a_repository_executes_can_not_hold_git(checkout: Site, program: str) -> None:
+    site = checkout
+    site.machine.write(f"{FOLDER}/.gitattributes", "*.txt filter=word\n")
+    site.machine.write(f"{FOLDER}/word.txt", "now\n")
+    git(site, "add", "--all")
+    git(site, "commit", "--quiet", "--message=words")
+    git(site, "config", "filter.word.clean", program)
+    site.machine.write(f"{FOLDER}/word.txt", "now\n")
+    change(site, version(2))
+    assert revision(site) == "?"
+    left = site.machine.run(["systemctl", "list-units", "--all", "--no-legend", "--plain", "run-*.service"]).stdout
+    assert left == ""
