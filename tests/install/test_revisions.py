@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from machine import rest, wake
+from machine.root import CHECKOUT
 
 from .conftest import ROOT, Site, given_to
 from .hammering import rude
@@ -21,9 +22,12 @@ FILTER = f'touch {ROOT}/written 2>/dev/null; [ $(id -u) != 0 ] && [ -z "$({OPEN}
 git sees no change."""
 
 
-def git(site: Site, *arguments: str) -> None:
+ASKS = "import sys, pathlib, tqunits.host.working_tree as tree; print(tree.is_dirty(pathlib.Path(sys.argv[1])))"
+
+
+def git(site: Site, *arguments: str, folder: str = FOLDER) -> None:
     identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "safe.directory=*")
-    site.machine.run(["git", "-C", FOLDER, *identity, *arguments])
+    site.machine.run(["git", "-C", folder, *identity, *arguments])
 
 
 def revision(site: Site) -> str:
@@ -36,14 +40,23 @@ def revision(site: Site) -> str:
     return shown[7:]
 
 
+def committed(site: Site, folder: str) -> None:
+    """Make a repository of a folder."""
+    git(site, "init", "--quiet", folder=folder)
+    git(site, "add", "--all", folder=folder)
+    git(site, "commit", "--quiet", "--message=first", folder=folder)
+
+
+def is_dirty(site: Site, folder: str) -> str:
+    return site.machine.run([f"/{CHECKOUT}/.venv/bin/python", "-I", "-c", ASKS, folder]).stdout.strip()
+
+
 @pytest.fixture
 def checkout(host: Site) -> Iterator[Site]:
     """A worker alpha that is a checkout."""
     wake(host.machine)
     rude(host)
-    git(host, "init", "--quiet")
-    git(host, "add", "--all")
-    git(host, "commit", "--quiet", "--message=first")
+    committed(host, FOLDER)
     yield host
     rest(host.machine)
 
@@ -100,3 +113,21 @@ def test_what_a_repository_executes_can_not_hold_git(checkout: Site, program: st
     assert revision(site) == "?"
     left = site.machine.run(["systemctl", "list-units", "--all", "--no-legend", "--plain", "run-*.service"]).stdout
     assert left == ""
+
+
+def test_a_submodule_counts_whatever_gitmodules_says(host: Site) -> None:
+    folder = "/srv/with-submodule"
+    host.machine.write(f"{folder}/sub/file", "1")
+    host.machine.write(f"{folder}/.gitmodules", '[submodule "sub"]\npath = sub\nurl = ./sub\nignore = all\n')
+    committed(host, f"{folder}/sub")
+    committed(host, folder)
+    assert is_dirty(host, folder) == "False"
+    host.machine.write(f"{folder}/sub/file", "22")
+    assert is_dirty(host, folder) == "True"
+
+
+def test_the_folder_of_a_checkout_is_no_variable(host: Site) -> None:
+    folder = "/srv/${HOME}"
+    host.machine.write(f"{folder}/file", "1")
+    committed(host, folder)
+    assert is_dirty(host, folder) == "False"
