@@ -75,6 +75,12 @@ def test_the_numbers_of_others_stay(place: Place) -> None:
     assert place.after(api=None) == written({"web": 2, "gone": 4})
 
 
+def test_a_worker_may_have_the_name_of_nothing(place: Place) -> None:
+    place.put("workers/null/config/worker.yaml", API.replace("/api", "/null"))
+    place.put("workers/null/src/main.py", "")
+    assert place.after(null=2) == written({"null": 2})
+
+
 def test_the_last_number_goes_with_the_file(place: Place) -> None:
     place.put("config/tqunits.yaml.d/scale.yaml", written({"api": 3}))
     assert place.after(api=None) is None
