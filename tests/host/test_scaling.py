@@ -75,6 +75,12 @@ def test_the_numbers_of_others_stay(place: Place) -> None:
     assert place.after(api=None) == written({"web": 2, "gone": 4})
 
 
+def test_a_worker_may_have_the_name_of_nothing(place: Place) -> None:
+    place.put("workers/null/config/worker.yaml", API.replace("/api", "/null"))
+    place.put("workers/null/src/main.py", "")
+    assert place.after(null=2) == written({"null": 2})
+
+
 def test_the_last_number_goes_with_the_file(place: Place) -> None:
     place.put("config/tqunits.yaml.d/scale.yaml", written({"api": 3}))
     assert place.after(api=None) is None
@@ -191,9 +197,14 @@ def test_root_writes_nothing_where_another_may_rename(place: Place) -> None:
         place.scale(api=3)
 
 
-def test_a_link_in_the_place_of_the_file_is_not_followed(place: Place) -> None:
-    place.put("elsewhere.yaml", "scale: {api: 2}")
+@pytest.mark.parametrize(
+    "text", ["scale: {api: 2}", "root:secret:1", "scale: {secret"], ids=["valid", "text", "broken"]
+)
+def test_a_link_in_the_place_of_the_file_is_not_followed(place: Place, text: str) -> None:
+    """With --trust, who owns the folder could have root show him any file."""
+    place.put("elsewhere.yaml", text)
     place.file.parent.mkdir()
     place.file.symlink_to(place.root / "elsewhere.yaml")
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError) as refused:
         place.scale(api=3)
+    assert [finding.message for finding in refused.value.diagnostics] == ["is a symbolic link, which is not followed"]

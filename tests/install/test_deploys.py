@@ -364,6 +364,9 @@ def test_what_has_not_changed_waits_for_no_build(deploying: Site) -> None:
     site.run("deploy", "beta")
     site.run("prune", "beta")
     assert site.machine.exists("/var/cache/tqunits/builds/beta")
+    site.machine.write(f"{ROOT}/workers/beta/make", "#!/bin/sh\nexit 1\n", 0o755)
+    site.machine.run(["systemctl", "start", "tq-build@beta"], check=False)  # as one that an install has left behind
+    assert site.machine.show("tq-build@beta.service", "ActiveState") == "failed"
     assert "beta: removed the caches of its builds" in site.run("prune", "beta", "--caches")
     assert not site.machine.exists("/var/cache/tqunits/builds/beta")
     assert "no build has a cache" in site.run("prune", "beta", "--caches")

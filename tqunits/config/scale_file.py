@@ -52,8 +52,13 @@ def read(content: bytes, file: str) -> ScaleFile:
 
 def written(numbers: Mapping[str, int]) -> str:
     """The file with these numbers."""
-    lines = (f"  {worker}: {number}" for worker, number in sorted(numbers.items()))
+    lines = (f"  {_key(worker)}: {number}" for worker, number in sorted(numbers.items()))
     return "\n".join([*_HEADER, f"{S.scale.key}:", *lines]) + "\n"
+
+
+def _key(worker: str) -> str:
+    """A worker may be called null, which without quotes is no name in YAML."""
+    return f"'{worker}'" if worker == "null" else worker
 
 
 def _entries(reading: YamlReading, problems: list[NodeProblem]) -> tuple[tuple[nodes.ScalarNode, Node], ...]:

@@ -216,7 +216,8 @@ def remains(worker: str | None) -> tuple[Path, ...]:
 def clear_caches(worker: str, bus: Bus) -> bool:
     """Remove what the builds of a worker have kept for the next ones: whether there was anything.
     Raises TqunitsError while it is built, and OSError."""
-    if bus.list_units([name.build(worker), name.fetch(worker)]):
+    loaded = bus.list_units([name.build(worker), name.fetch(worker)])
+    if any(each.job or not each.is_resting for each in loaded):
         raise TqunitsError(
             "it is being built, and its caches are in use", hint=f"systemctl status {name.build(worker)}"
         )

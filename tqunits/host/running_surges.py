@@ -9,8 +9,6 @@ from tqunits.host.installed import Installed, slots
 from tqunits.layout import Layout
 from tqunits.system.bus import Bus
 
-_RESTING = frozenset({"inactive", "failed"})
-
 
 def running_surges(bus: Bus, layout: Layout, workers: Collection[str]) -> tuple[Installed, ...]:
     """Those of these workers. One that waits for its next start counts: it would come again."""
@@ -18,5 +16,5 @@ def running_surges(bus: Bus, layout: Layout, workers: Collection[str]) -> tuple[
     if not surges:
         return ()
     loaded, paused = pauses.loaded_workers(bus)
-    up = {unit for unit, status in loaded.items() if status.active not in _RESTING} | paused
+    up = {unit for unit, status in loaded.items() if not status.is_resting} | paused
     return tuple(each for each in surges if each.unit in up)

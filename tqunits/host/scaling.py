@@ -75,8 +75,8 @@ def foresee(wishes: Sequence[ScaleOrder], premises: Premises) -> Rescaling:
     worker can not have the number.
     """
     path, loaded = _path(premises), prepare.configured(premises)
-    before = files.read_text_if_exists(path)
-    now = scale_file.read((before or "").encode("utf-8", "surrogateescape"), str(path))
+    content = sources.drop_in_content(path)
+    now = scale_file.read(content or b"", str(path))
     _refuse_unknown(wishes, loaded.configured(), now.numbers, path)
     _refuse_elsewhere(wishes, premises, path)
     numbers = _with(wishes, now.numbers)
@@ -87,6 +87,7 @@ def foresee(wishes: Sequence[ScaleOrder], premises: Premises) -> Rescaling:
     _refuse_open_folder(path, premises)
     edit = Edit(path, None if after is None else after.encode())
     found = _outlook(wishes, prepare.configured(premises, edit), premises)
+    before = None if content is None else content.decode("utf-8", "surrogateescape")
     return Rescaling(_steps(path, before, after), found)
 
 

@@ -117,6 +117,18 @@ def drop_ins_folder(root: Path | None, layout: Layout) -> Path:
     return _configuration_folder(root, layout) / DROP_INS
 
 
+def drop_in_content(path: Path) -> bytes | None:
+    """What is in a drop-in of tqunits.yaml; None when it is not there.
+
+    Raises ConfigurationError when it can not be read, or is a link.
+    """
+    findings: list[Diagnostic] = []
+    text = _read(path, findings)
+    if findings:
+        raise ConfigurationError(tuple(findings))
+    return None if text is None else text.content
+
+
 def scaled_elsewhere(root: Path | None, layout: Layout, file: Path) -> Mapping[str, Mark | None]:
     """The workers of which tqunits.yaml and its drop-ins, except this one, say the number of
     instances; and where the number stands that counts."""

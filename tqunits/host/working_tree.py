@@ -20,13 +20,19 @@ from tqunits.system import process
 _LONGEST_S: Final = 20
 """Seconds. git reads again what has another time than when it was checked out: 1 GB in 5 s."""
 
+_WRITABLE: Final = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - nobody else may make a file there, so git may not
+"""Where everybody may write, in spite of ProtectSystem=strict: the files would go to the host's
+disk and memory."""
+
 _SANDBOX: Final[Mapping[str, str]] = {
     "CapabilityBoundingSet": "",
     "CPUWeight": "50",  # as the release, of which it is a part
     "DevicePolicy": "closed",
     "DynamicUser": "yes",
+    "InaccessiblePaths": " ".join(_WRITABLE),
     "IOWeight": "20",
     "KeyringMode": "private",
+    "KillSignal": "SIGKILL",  # what a repository executes can ignore others, for TimeoutStopSec=
     "LimitCORE": "0",
     "LockPersonality": "yes",
     "MemoryMax": "512M",
@@ -44,16 +50,17 @@ _SANDBOX: Final[Mapping[str, str]] = {
     "ProtectKernelTunables": "yes",
     "ProtectProc": "invisible",
     "ProtectSystem": "strict",
+    "ReadOnlyPaths": "/run",  # `strict` can miss mounts below the root (seen with systemd 252 and 257)
     "RestrictAddressFamilies": "AF_NETLINK",  # of no network; systemd 252 takes no "none" over D-Bus
     "RestrictNamespaces": "yes",
     "RestrictRealtime": "yes",
     "RestrictSUIDSGID": "yes",
-    "RuntimeMaxSec": str(_LONGEST_S),
     "Slice": "tq.slice",
     "SystemCallArchitectures": "native",
     "SystemCallErrorNumber": "EPERM",
     "SystemCallFilter": "@system-service",
     "TasksMax": "32",
+    "TimeoutStartSec": str(_LONGEST_S),
 }
 
 _ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -73,7 +80,8 @@ def is_dirty(folder: Path) -> bool | None:
     """Whether git sees a change in a folder of a checkout: a file that is changed, added, removed,
     or neither tracked nor ignored. The calling process is root.
 
-    None when that is not known: there is no git, it may not read all, or it takes too long.
+    None when that is not known: there is no git, it takes too long, or it complains. It complains,
+    and succeeds, about what it may not read.
     """
     if shutil.which("git", path=SEARCH_PATH) is None:
         return None
@@ -81,12 +89,16 @@ def is_dirty(folder: Path) -> bool | None:
         done = process.run(_command(folder), environment={"PATH": SEARCH_PATH}, timeout_s=2 * _LONGEST_S)
     except (OSError, TimedOut):
         return None
-    return None if done.returncode else bool(done.stdout)
+    return None if done.returncode or done.stderr else bool(done.stdout)
 
 
 def _command(folder: Path) -> list[str]:
+    """Of type oneshot, because in other services the end by SIGTERM is a success
+    (systemd.service(5), SuccessExitStatus=): a git that was stopped would have seen no change."""
     properties = (f"--property={name}={value}" for name, value in _SANDBOX.items())
     variables = (f"--setenv={name}={value}" for name, value in _ENVIRONMENT.items())
-    systemd = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"]
-    status = ["-C", str(folder), "status", "--porcelain", "-z", "--untracked-files=normal", "--", "."]
+    systemd = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", "--service-type=oneshot"]
+    place = str(folder).replace("$", "$$")  # systemd replaces variables in the words of a command
+    what = ["--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none"]
+    status = ["-C", place, "status", *what, "--", "."]
     return [*systemd, *properties, *variables, "--", *_GIT, *status]

@@ -47,6 +47,11 @@ class UnitStatus:
     sub: str
     job: str = ""  # the type of its pending job: start, stop, restart, ...
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether nothing of it runs: it has ended, or failed, which keeps it loaded."""
+        return self.active in ("inactive", "failed")
+
 
 class Bus:
     """A connection to the service manager: the system's, or the caller's own. Use it in a
