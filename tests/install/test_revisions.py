@@ -98,7 +98,7 @@ def test_what_a_repository_executes_has_no_rights(checkout: Site, alice: str) ->
     "program",
     [
         pytest.param("kill $PPID", id="ends git by SIGTERM"),
-        pytest.param("trap : TERM; while :; do sleep 1000; done", id="has no end"),
+        pytest.param("trap : TERM; while :; do sleep 1000; done", id="has no end", marks=pytest.mark.long),  # 20 s
     ],
 )
 def test_what_a_repository_executes_can_not_hold_git(checkout: Site, program: str) -> None:

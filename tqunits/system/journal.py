@@ -30,7 +30,7 @@ _AROUND_US = 10_000_000  # the kernel and the manager do not report a death at t
 _APART_US = 1_000_000
 """A message of the process may come before the manager's "Starting", and after its "Failed": they
 use two sockets, and on a busy host journald reads one 0.1 s later. Other starts have another
-invocation."""
+invocation; of a process that had ended before journald looked, it is not known."""
 
 
 _AFTERWARDS = frozenset({"5eb03494b6584870a536b337290809b3", "9d1aaa27d60140bd96365438aad20286"})
