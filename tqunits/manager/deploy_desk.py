@@ -266,7 +266,7 @@ class Deploys:
 
     def _pending(self, worker: str) -> Sequence[DeployRecord]:
         """Its deploys that have not ended, the oldest first."""
-        return [each for each in self.log.unfinished() if each.worker == worker]
+        return self.log.pending(worker)
 
     def _releases(self, worker: str) -> Set[str]:
         """Those that are there."""
