@@ -26,11 +26,12 @@ from tqunits.host.installed import Installed, installed
 from tqunits.host.polkit_service import lack_of_polkit
 from tqunits.lifecycle.deploys import DeployKind, DeployRecord
 from tqunits.model import INFINITY, Instance
-from tqunits.system.bus import Bus
+from tqunits.system.bus import Bus, UnitStatus
 from tqunits.units import name
 
 _SERVING = frozenset({"active", "reloading"})
 _RESTING = frozenset({"inactive", "failed"})
+_STOP = "stop"  # the type of a job
 
 
 def restart(workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespace, context: Context) -> int:
@@ -90,17 +91,19 @@ def _can_roll(bus: Bus, context: Context) -> bool:
 def _ways(chosen: Sequence[Instance], bus: Bus, context: Context) -> RestartWays:
     present = tuple(each.instance for each in installed(context.layout))
     loaded, paused = pauses.loaded_workers(bus)
-    states = {each: (unit, loaded[unit].active if unit in loaded else "inactive") for each, unit in _units(chosen)}
+    found = {each: loaded.get(name.service(each)) for each in chosen}
     return restart_ways(
         chosen,
         present,
-        active=frozenset(each for each, (_, state) in states.items() if state in _SERVING),
-        resting=frozenset(each for each, (unit, state) in states.items() if state in _RESTING and unit not in paused),
+        active=frozenset(each for each, unit in found.items() if unit is not None and unit.active in _SERVING),
+        resting=frozenset(each for each, unit in found.items() if _rests(unit) and name.service(each) not in paused),
     )
 
 
-def _units(instances: Sequence[Instance]) -> Sequence[tuple[Instance, str]]:
-    return [(each, name.service(each)) for each in instances]
+def _rests(unit: UnitStatus | None) -> bool:
+    """Whether it does not run, or is being stopped: a roll leaves that as it is, and who asks for a
+    restart wants it to run."""
+    return unit is None or unit.active in _RESTING or unit.job == _STOP
 
 
 def _direct(

@@ -67,7 +67,12 @@ class Hands:
 
     def running(self, worker: str) -> tuple[InstanceRecord, ...]:
         """Its replicas that run, or are to run: one that has failed too often is not to rest."""
-        return tuple(each for each in self.replicas(worker) if each.state is not State.STOPPED)
+        return tuple(filter(self._is_to_run, self.replicas(worker)))
+
+    def is_to_run(self, whose: Instance) -> bool:
+        """Whether it is installed, and nobody has stopped it, or is about to."""
+        record = self.registry.records.get(whose)
+        return record is not None and self._is_to_run(record)
 
     def lacking(self, worker: str, release: str) -> tuple[Instance, ...]:
         """Those of them that do not serve with this release."""
@@ -88,6 +93,17 @@ class Hands:
         does."""
         whose = (each.place.whose for each in self._all(worker) if each.state is not State.STOPPED)
         return tuple(filter(None, map(self.invocation, whose)))
+
+    def _is_to_run(self, record: InstanceRecord) -> bool:
+        """A restart ends a run in the same way as a stop, which may take `timeouts.drain`: only the
+        job tells which it is. A restart in the place of somebody's stop would undo it."""
+        if record.state is not State.STOPPING:
+            return record.state is not State.STOPPED
+        try:
+            units = self.bus.list_units([record.place.unit])
+        except TqunitsError:
+            return True  # nothing can be asked for then, and whoever tries says why
+        return all(unit.job != "stop" for unit in units)
 
     def _all(self, worker: str) -> Iterable[InstanceRecord]:
         return (record for whose, record in self.registry.records.items() if whose.worker == worker)
