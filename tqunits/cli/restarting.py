@@ -14,17 +14,16 @@ from collections.abc import Sequence
 from tqunits.cli import deploy_progress, lifecycle
 from tqunits.cli.context import Context
 from tqunits.cli.deploy_words import Lines, goes_on
-from tqunits.cli.restart_ways import RestartWays, endings_of, restart_ways
+from tqunits.cli.restart_ways import RestartWays, endings_of, restart_orders, restart_ways
 from tqunits.cli.results import ending_json, name_again, status_of, tell_failures, timeout_of
 from tqunits.control import deploying, managers
-from tqunits.control.deploy_protocol import DeployOrder
 from tqunits.control.deploying import Away
 from tqunits.errors import NoSuchWorker, NotPermitted, TqunitsError
 from tqunits.host import endings, pauses
 from tqunits.host.endings import Ending
 from tqunits.host.installed import Installed, installed
 from tqunits.host.polkit_service import lack_of_polkit
-from tqunits.lifecycle.deploys import DeployKind, DeployRecord
+from tqunits.lifecycle.deploys import DeployRecord
 from tqunits.model import INFINITY, Instance
 from tqunits.system.bus import Bus, UnitStatus
 from tqunits.units import name
@@ -73,14 +72,16 @@ def _asked(
     has not begun: then systemd is asked, and says no where that is due."""
     chosen = tuple(each.instance for each in workers)
     if arguments.at_once or not _can_roll(bus, context):
-        return RestartWays((), chosen), ()
-    ways = _ways(chosen, bus, context)
-    if not ways.rolled:
-        return ways, ()
+        return RestartWays((), frozenset(chosen)), ()
+    ways, accepted = _ways(chosen, bus, context), list[DeployRecord]()
     try:
-        return ways, deploying.deploy(context.layout, DeployOrder(ways.rolled, DeployKind.RESTART))
+        for order in restart_orders(ways.rolled):
+            accepted += deploying.deploy(context.layout, order)
     except (Away, NoSuchWorker, NotPermitted):
-        return RestartWays((), chosen), ()
+        if accepted:  # it rolls these, and would be overtaken
+            raise
+        return RestartWays((), frozenset(chosen)), ()
+    return ways, accepted
 
 
 def _can_roll(bus: Bus, context: Context) -> bool:
