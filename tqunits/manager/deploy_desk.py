@@ -146,6 +146,7 @@ class Deploys:
         try:
             outcome, is_stable = await self._perform(record)
         except TqunitsError as error:
+            await self._hands.stay_while_host_ends()
             is_slow = isinstance(error, TimedOut)
             self.log.end(worker, number, DeployOutcome.FAILED, error.message, error.hint or "", is_slow=is_slow)
         except Exception as error:  # else it would run for ever, and no other deploy of the worker after it

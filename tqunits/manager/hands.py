@@ -7,7 +7,8 @@ routes tell of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 
 from tqunits.errors import TqunitsError
 from tqunits.host.installed import served
@@ -37,6 +38,7 @@ class Hands:
     readiness: ReadinessFile
     routers: Routers
     harvests: Harvests
+    is_host_ending: Callable[[], bool]
 
     def replicas(self, worker: str) -> tuple[InstanceRecord, ...]:
         """The worker's instances, but its surge."""
@@ -93,6 +95,12 @@ class Hands:
         does."""
         whose = (each.place.whose for each in self._all(worker) if each.state is not State.STOPPED)
         return tuple(filter(None, map(self.invocation, whose)))
+
+    async def stay_while_host_ends(self) -> None:
+        """After a failure: return, unless the host goes down. Then it is no failure, and the next
+        manager goes on; this one is stopped in a moment, which cancels whoever waits here."""
+        if self.is_host_ending():
+            await asyncio.Event().wait()
 
     def _is_to_run(self, record: InstanceRecord) -> bool:
         """A restart ends a run in the same way as a stop, which may take `timeouts.drain`: only the

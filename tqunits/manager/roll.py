@@ -94,6 +94,7 @@ class Roll:
         try:
             await self._replace_all()
         except Exception as error:  # whatever it is: no instance may be left half way
+            await self._hands.stay_while_host_ends()
             stays = await self._back()
             await self._end_surge()
             if stays:
