@@ -14,10 +14,11 @@ from deploy_peer import WAITING, Peer, changed, context_in, ended, listening, ru
 from tqunits.cli import deploy_progress
 from tqunits.cli.deploy_words import Lines
 from tqunits.cli.output import Output
-from tqunits.cli.restart_ways import RestartWays, endings_of, restart_ways
+from tqunits.cli.restart_ways import RestartWays, endings_of, restart_orders, restart_ways
 from tqunits.cli.results import status_of
-from tqunits.control.deploy_protocol import ProgressQuestion
+from tqunits.control.deploy_protocol import MOST_WORKERS, ProgressQuestion, deploy_order, deploy_order_body
 from tqunits.errors import ExitStatus
+from tqunits.host.sources import MAX_WORKERS
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord, DeployStep
 from tqunits.model import Instance
 from tqunits.units import name
@@ -47,7 +48,15 @@ def test_a_worker_that_serves_is_rolled_as_a_whole(
     chosen: str, active: str, resting: str, rolled: str, direct: str
 ) -> None:
     found = restart_ways(instances(chosen), instances(PRESENT), active=instances(active), resting=instances(resting))
-    assert found == RestartWays(tuple(rolled.split()), instances(direct))
+    assert found == RestartWays(tuple(rolled.split()), frozenset(instances(direct)))
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST_WORKERS, MAX_WORKERS + 1])
+def test_all_workers_of_a_large_host_are_ordered(count: int) -> None:
+    workers = tuple(f"w{number}" for number in range(count))
+    taken = [deploy_order(deploy_order_body(order)) for order in restart_orders(workers)]
+    assert tuple(worker for order in taken for worker in order.workers) == workers
+    assert {order.kind for order in taken} <= {DeployKind.RESTART}
 
 
 RESTART = replace(WAITING, kind=DeployKind.RESTART)

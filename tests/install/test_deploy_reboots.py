@@ -55,3 +55,41 @@ def test_a_host_that_ends_in_a_roll_serves_and_finishes_it(
     assert site.machine.show(SURGE, "ActiveState") == "inactive"
     assert site.machine.read("/var/lib/tqunits/releases/alpha/stable/src/main.py") == version(2)
     assert "nothing has changed" in site.run("deploy", "alpha")
+
+
+LATER = """
+[Unit]
+After=tq-manager.service
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=true
+ExecStop=sleep 3
+"""
+"""It has the manager stopped three seconds after the workers: as where a thousand of them are
+stopped, and the manager hears of the end of its jobs long before its own."""
+
+
+def test_a_manager_that_is_stopped_last_does_not_take_the_end_of_the_host_for_a_failure(
+    fresh_machine: Callable[[], Machine],
+) -> None:
+    site = in_etc(fresh_machine())
+    wake(site.machine)
+    rude(site)
+    site.run("deploy", "alpha")
+    first = running(site)
+    site.machine.write("/etc/systemd/system/later.service", LATER)
+    site.machine.systemctl("daemon-reload")
+    site.machine.systemctl("start", "later.service")
+    before = steps(site, "surge")
+    change(site, version(2))
+    site.run("deploy", "alpha", "--detach")
+    while steps(site, "surge") == before:
+        pass
+    site.machine.reboot()
+    wait(site, lambda: history(site)[0]["outcome"] not in {"waiting", "running"})
+    assert (history(site)[0]["outcome"], history(site)[0]["why"]) == ("done", "")
+    assert running(site) == history(site)[0]["release"] != first

@@ -192,6 +192,35 @@ def test_a_websocket_that_never_ends_is_ended_after_its_grace(rolling: Site) -> 
     assert Conversation(site).talk() == pid(site, UNIT) != first
 
 
+def test_what_somebody_is_stopping_is_not_started_by_a_roll(rolling: Site) -> None:
+    """Its stop takes as long as its WebSocket. Who asks for a restart then has it started again."""
+    site = rolling
+    site.server(SERVER.format(replicas=2))
+    echo(site, f"{RESTART}timeouts: {{drain: 60s, stop: 60s}}\n")
+    units = {pid(site, unit): unit for unit in (UNIT, "tq-worker@alpha:2.service")}
+    conversation = Conversation(site)
+    unit = units[conversation.talk()]
+    site.machine.systemctl("stop", "--no-block", unit)
+    site.machine.wait_until(lambda: site.machine.show(unit, "ActiveState") == "deactivating")
+    change(site, f"{ECHO}\n# version 2\n")
+    site.run("deploy", "alpha")
+    assert conversation.talk() in units, "nobody has ended it"
+    assert history(site)[0]["outcome"] == "done"
+    assert ("restart", 2 if ":2" in unit else 1) not in [(e["what"], e["instance"]) for e in history(site)[0]["steps"]]
+    conversation.client.close()
+    site.machine.wait_until(lambda: site.machine.show(unit, "ActiveState") == "inactive")
+    conversation = Conversation(site)
+    site.machine.systemctl("start", unit)
+    (left,) = {*units.values()} - {unit}
+    site.machine.systemctl("stop", "--no-block", left)
+    site.machine.wait_until(lambda: site.machine.show(left, "ActiveState") == "deactivating")
+    site.run("restart", "alpha", "--no-block")
+    conversation.client.close()
+    states = [*units.values()]
+    site.machine.wait_until(lambda: {site.machine.show(each, "ActiveState") for each in states} == {"active"})
+    wait(site, lambda: history(site)[0]["outcome"] == "done")
+
+
 def test_without_memory_for_a_surge_requests_wait_and_it_is_said(rolling: Site) -> None:
     site = rolling
     rude(site, "limits: {memory_max: 4T}\n")

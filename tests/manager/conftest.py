@@ -30,4 +30,5 @@ async def hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hands:
         readiness=ReadinessFile(tmp_path / "unready.json", registry, say=pytest.fail),
         routers=Routers(layout, tuple),
         harvests=Harvests(bus, layout),
+        is_host_ending=lambda: False,
     )

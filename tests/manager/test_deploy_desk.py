@@ -25,10 +25,12 @@ from tqunits.manager.deploy_files import DeployFiles
 from tqunits.manager.deploy_log import DeployLog
 from tqunits.manager.hands import Hands
 from tqunits.manager.record import Seen
+from tqunits.manager.router_status import Routers
 from tqunits.model import Instance
 from tqunits.routing.codec.schema import USUAL, snapshot_text
 from tqunits.routing.snapshot import ReleasedFiles, StaticFiles
 from tqunits.routing.spelling import snapshot_around
+from tqunits.units import name
 
 pytestmark = pytest.mark.loops("uvloop")
 
@@ -192,6 +194,43 @@ async def test_a_restart_joins_one_that_waits(desk: Desk) -> None:
     assert desk.deploys.accept(RESTART, "1000/ann") == (first,)
     assert (await desk.ended(first)).number == 1
     assert len(desk.log.of("api", 10)) == 1
+
+
+async def test_a_restart_that_no_roll_has_room_for_has_not_begun(desk: Desk) -> None:
+    """So each of a thousand workers is joined and superseded until it is its turn."""
+    deploys = Deploys(desk.hands, desk.log, Announcements(None), rolls=0)
+    (first,) = deploys.accept(RESTART, "root")
+    await asyncio.sleep(0)
+    assert desk.log.get("api", first.number).outcome is DeployOutcome.WAITING
+    assert deploys.accept(RESTART, "1000/ann") == (first,)
+    deploys.accept(DEPLOY, "root")
+    assert desk.log.get("api", first.number).outcome is DeployOutcome.SUPERSEDED
+    deploys.close()
+
+
+async def test_a_restart_that_is_superseded_while_it_waits_for_its_turn_stays_so(desk: Desk) -> None:
+    """It waits for the roll of web, which waits for a router's answer."""
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_asked.set()
+        await may_answer.wait()
+        writer.close()
+
+    desk.installed("api", "web")
+    desk.hands.registry.see(Instance("web"), Seen(event=Event.READY, invocation="a" * 32), 1)
+    socket = Path(desk.layout.control_socket("1"))
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    hands = replace(desk.hands, routers=Routers(desk.layout, lambda: [name.proxy(1)]))
+    deploys = Deploys(hands, desk.log, Announcements(None), rolls=1)
+    async with await asyncio.start_unix_server(hang, socket):
+        _, waiting = deploys.accept(DeployOrder(("web", "api"), DeployKind.RESTART), "root")
+        await is_asked.wait()
+        (newer,) = deploys.accept(DEPLOY, "root")
+        may_answer.set()
+        await desk.ended(newer)
+    ended = desk.log.get("api", waiting.number)
+    assert (ended.outcome, ended.begun_us) == (DeployOutcome.SUPERSEDED, None)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,17 @@ async def test_one_that_has_ended_is_not_begun_again(layout: Layout) -> None:
     assert log_in(layout).unfinished() == ()
 
 
+async def test_what_is_pending_of_a_worker_is_its_own_and_the_oldest_first(layout: Layout) -> None:
+    log = log_in(layout)
+    ended, first, _, second = (
+        log.open(worker, ORDER, "root", release=None).number for worker in ("api", "api", "shop", "api")
+    )
+    log.end("api", ended, DeployOutcome.DONE)
+    log.begin("api", first, None)
+    assert [each.number for each in log.pending("api")] == [first, second]
+    assert log.pending("web") == ()
+
+
 async def test_the_last_ones_are_kept_and_what_has_not_ended(layout: Layout) -> None:
     log = log_in(layout)
     first = log.open("api", ORDER, "root", release=None).number

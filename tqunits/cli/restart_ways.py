@@ -3,12 +3,13 @@ once, and what came of a roll for each unit. Values only."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from tqunits.cli.deploy_words import SUPERSEDED
 from tqunits.cli.selection import parted
+from tqunits.control.deploy_protocol import MOST_WORKERS, DeployOrder
 from tqunits.host.endings import Ending
-from tqunits.lifecycle.deploys import DeployOutcome, DeployRecord
+from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
 from tqunits.units import name
@@ -19,7 +20,7 @@ class RestartWays:
     """The two ways of a restart."""
 
     rolled: tuple[str, ...]  # workers
-    direct: tuple[Instance, ...]  # for which systemd is asked
+    direct: frozenset[Instance]  # for which systemd is asked
 
 
 def restart_ways(
@@ -36,8 +37,15 @@ def restart_ways(
     `present`: all replicas that are installed.
     """
     whole, _ = parted(chosen, present)
-    rolled = tuple(worker for worker in whole if any(each.worker == worker for each in active))
-    return RestartWays(rolled, tuple(each for each in chosen if each.worker not in rolled or each in resting))
+    serving = {each.worker for each in active}
+    rolled = dict.fromkeys(worker for worker in whole if worker in serving)
+    return RestartWays((*rolled,), frozenset(each for each in chosen if each.worker not in rolled or each in resting))
+
+
+def restart_orders(workers: Sequence[str]) -> Iterator[DeployOrder]:
+    """The orders to the manager for their rolls: a host may have more than one order can name."""
+    for first in range(0, len(workers), MOST_WORKERS):
+        yield DeployOrder(tuple(workers[first : first + MOST_WORKERS]), DeployKind.RESTART)
 
 
 def endings_of(record: DeployRecord, instances: Iterable[Instance], *, is_left: bool) -> tuple[Ending, ...]:

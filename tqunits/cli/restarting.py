@@ -14,23 +14,23 @@ from collections.abc import Sequence
 from tqunits.cli import deploy_progress, lifecycle
 from tqunits.cli.context import Context
 from tqunits.cli.deploy_words import Lines, goes_on
-from tqunits.cli.restart_ways import RestartWays, endings_of, restart_ways
+from tqunits.cli.restart_ways import RestartWays, endings_of, restart_orders, restart_ways
 from tqunits.cli.results import ending_json, name_again, status_of, tell_failures, timeout_of
 from tqunits.control import deploying, managers
-from tqunits.control.deploy_protocol import DeployOrder
 from tqunits.control.deploying import Away
 from tqunits.errors import NoSuchWorker, NotPermitted, TqunitsError
 from tqunits.host import endings, pauses
 from tqunits.host.endings import Ending
 from tqunits.host.installed import Installed, installed
 from tqunits.host.polkit_service import lack_of_polkit
-from tqunits.lifecycle.deploys import DeployKind, DeployRecord
+from tqunits.lifecycle.deploys import DeployRecord
 from tqunits.model import INFINITY, Instance
-from tqunits.system.bus import Bus
+from tqunits.system.bus import Bus, UnitStatus
 from tqunits.units import name
 
 _SERVING = frozenset({"active", "reloading"})
 _RESTING = frozenset({"inactive", "failed"})
+_STOP = "stop"  # the type of a job
 
 
 def restart(workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespace, context: Context) -> int:
@@ -72,14 +72,16 @@ def _asked(
     has not begun: then systemd is asked, and says no where that is due."""
     chosen = tuple(each.instance for each in workers)
     if arguments.at_once or not _can_roll(bus, context):
-        return RestartWays((), chosen), ()
-    ways = _ways(chosen, bus, context)
-    if not ways.rolled:
-        return ways, ()
+        return RestartWays((), frozenset(chosen)), ()
+    ways, accepted = _ways(chosen, bus, context), list[DeployRecord]()
     try:
-        return ways, deploying.deploy(context.layout, DeployOrder(ways.rolled, DeployKind.RESTART))
+        for order in restart_orders(ways.rolled):
+            accepted += deploying.deploy(context.layout, order)
     except (Away, NoSuchWorker, NotPermitted):
-        return RestartWays((), chosen), ()
+        if accepted:  # it rolls these, and would be overtaken
+            raise
+        return RestartWays((), frozenset(chosen)), ()
+    return ways, accepted
 
 
 def _can_roll(bus: Bus, context: Context) -> bool:
@@ -90,17 +92,19 @@ def _can_roll(bus: Bus, context: Context) -> bool:
 def _ways(chosen: Sequence[Instance], bus: Bus, context: Context) -> RestartWays:
     present = tuple(each.instance for each in installed(context.layout))
     loaded, paused = pauses.loaded_workers(bus)
-    states = {each: (unit, loaded[unit].active if unit in loaded else "inactive") for each, unit in _units(chosen)}
+    found = {each: loaded.get(name.service(each)) for each in chosen}
     return restart_ways(
         chosen,
         present,
-        active=frozenset(each for each, (_, state) in states.items() if state in _SERVING),
-        resting=frozenset(each for each, (unit, state) in states.items() if state in _RESTING and unit not in paused),
+        active=frozenset(each for each, unit in found.items() if unit is not None and unit.active in _SERVING),
+        resting=frozenset(each for each, unit in found.items() if _rests(unit) and name.service(each) not in paused),
     )
 
 
-def _units(instances: Sequence[Instance]) -> Sequence[tuple[Instance, str]]:
-    return [(each, name.service(each)) for each in instances]
+def _rests(unit: UnitStatus | None) -> bool:
+    """Whether it does not run, or is being stopped: a roll leaves that as it is, and who asks for a
+    restart wants it to run."""
+    return unit is None or unit.active in _RESTING or unit.job == _STOP
 
 
 def _direct(

@@ -55,9 +55,10 @@ def named(names: Iterable[str], workers: Sequence[Worker], context: Context) -> 
 def parted(meant: Sequence[Instance], present: Sequence[Instance]) -> tuple[tuple[str, ...], tuple[Instance, ...]]:
     """The selected instances in two parts: workers whose instances are all selected, and single
     instances."""
-    parts = {other.worker for other in present if other not in meant}
+    chosen = frozenset(meant)
+    parts = {other.worker for other in present if other not in chosen}
     single = tuple(each for each in meant if each.worker in parts)
-    return tuple(dict.fromkeys(each.worker for each in meant if each not in single)), single
+    return tuple(dict.fromkeys(each.worker for each in meant if each.worker not in parts)), single
 
 
 def refuse_single(single: Sequence[Instance]) -> None:

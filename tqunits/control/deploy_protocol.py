@@ -47,7 +47,7 @@ OFFER: Final = (
 )
 
 MOST_WORKERS: Final = 1000
-"""Workers in one request: more than a host has."""
+"""Workers in one request: five times what a host usually has. Who has more asks again."""
 
 MAX_ASKED_DEPLOY: Final = 64 * 1024
 """The greatest request here, in bytes: the names of the most workers (27 bytes each) and the

@@ -139,6 +139,7 @@ class _Manager:
             readiness=readiness,
             routers=routers,
             harvests=Harvests(self._bus, layout),
+            is_host_ending=self._is_host_ending,
         )
         log = DeployLog(DeployFiles(layout), say)
         return Deploys(hands, log, self._journal, rolls=self._setup.rolls)
@@ -182,6 +183,12 @@ class _Manager:
             return running_routers(self._bus)
         except TqunitsError:
             return ()
+
+    def _is_host_ending(self) -> bool:
+        try:
+            return self._bus.is_host_ending()
+        except TqunitsError:
+            return False
 
     def _on_change(self, _: Change) -> None:
         self._setup.notifier.status(self._status())

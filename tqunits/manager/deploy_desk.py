@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence, Set
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -137,13 +138,21 @@ class Deploys:
     async def _work_off(self, worker: str) -> None:
         """Carry out what waits for this worker, one after the other."""
         while waiting := self._pending(worker):
-            await self._carry_out(waiting[0])
+            async with self._turn(waiting[0].kind):
+                if not self.log.get(worker, waiting[0].number).outcome.is_ended:
+                    await self._carry_out(waiting[0])
+
+    def _turn(self, kind: DeployKind) -> AbstractAsyncContextManager[object]:
+        """What it has to wait for before it begins. A restart is nothing but a roll, so until there
+        is room for one it can still be joined and superseded."""
+        return self._rolls if kind is DeployKind.RESTART else nullcontext()
 
     async def _carry_out(self, record: DeployRecord) -> None:
         worker, number = record.worker, record.number
         try:
             outcome, is_stable = await self._perform(record)
         except TqunitsError as error:
+            await self._hands.stay_while_host_ends()
             is_slow = isinstance(error, TimedOut)
             self.log.end(worker, number, DeployOutcome.FAILED, error.message, error.hint or "", is_slow=is_slow)
         except Exception as error:  # else it would run for ever, and no other deploy of the worker after it
@@ -168,7 +177,7 @@ class Deploys:
         runs = self._hands.runs(worker) if record.kind is DeployKind.RESTART else ()
         begun = self.log.begin(worker, number, first if is_release_id(first) else None, runs)
         if record.kind is DeployKind.RESTART:
-            await self._restart(begun)
+            await self._roll(begun, RestartGoal(self._hands, worker, begun.replaces))
             if not was_begun and not self._hands.running(worker):  # after a boot it may not run yet
                 raise DeployFailed("does not run any more", hint=f"'tqunits start {worker}' starts it")
             return DeployOutcome.DONE, False
@@ -210,11 +219,6 @@ class Deploys:
             await self._roll(record, goal)
             is_stable = await goal.remember(say)
         return (DeployOutcome.UNCHANGED if is_unchanged else DeployOutcome.DONE), is_stable
-
-    async def _restart(self, record: DeployRecord) -> None:
-        """Restart the instances that run. Raises TqunitsError."""
-        async with self._rolls:
-            await self._roll(record, RestartGoal(self._hands, record.worker, record.replaces))
 
     async def _roll(self, record: DeployRecord, goal: Goal) -> None:
         await Roll(self._hands, record.worker, self._say_of(record), goal).perform()
@@ -280,7 +284,7 @@ class Deploys:
 
     def _pending(self, worker: str) -> Sequence[DeployRecord]:
         """Its deploys that have not ended, the oldest first."""
-        return [each for each in self.log.unfinished() if each.worker == worker]
+        return self.log.pending(worker)
 
     def _releases(self, worker: str) -> Set[str]:
         """Those that are there."""

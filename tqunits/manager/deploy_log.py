@@ -39,6 +39,11 @@ class DeployLog:
         """Those that have not ended, the oldest first."""
         return tuple(sorted(self._all(lambda each: not each.outcome.is_ended), key=_number))
 
+    def pending(self, worker: str) -> tuple[DeployRecord, ...]:
+        """The same of one worker. The others are not looked at: a host has up to 60000 records, and
+        an order may be for a thousand workers."""
+        return tuple(each for each in self._records.get(worker, ()) if not each.outcome.is_ended)
+
     def of(
         self, worker: str | None, most: int, is_his: Callable[[str], bool] = lambda _: True
     ) -> tuple[DeployRecord, ...]:

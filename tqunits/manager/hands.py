@@ -7,7 +7,8 @@ routes tell of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 
 from tqunits.errors import TqunitsError
 from tqunits.host.installed import served
@@ -37,6 +38,7 @@ class Hands:
     readiness: ReadinessFile
     routers: Routers
     harvests: Harvests
+    is_host_ending: Callable[[], bool]
 
     def replicas(self, worker: str) -> tuple[InstanceRecord, ...]:
         """The worker's instances, but its surge."""
@@ -67,7 +69,12 @@ class Hands:
 
     def running(self, worker: str) -> tuple[InstanceRecord, ...]:
         """Its replicas that run, or are to run: one that has failed too often is not to rest."""
-        return tuple(each for each in self.replicas(worker) if each.state is not State.STOPPED)
+        return tuple(filter(self._is_to_run, self.replicas(worker)))
+
+    def is_to_run(self, whose: Instance) -> bool:
+        """Whether it is installed, and nobody has stopped it, or is about to."""
+        record = self.registry.records.get(whose)
+        return record is not None and self._is_to_run(record)
 
     def lacking(self, worker: str, release: str) -> tuple[Instance, ...]:
         """Those of them that do not serve with this release."""
@@ -88,6 +95,23 @@ class Hands:
         does."""
         whose = (each.place.whose for each in self._all(worker) if each.state is not State.STOPPED)
         return tuple(filter(None, map(self.invocation, whose)))
+
+    async def stay_while_host_ends(self) -> None:
+        """After a failure: return, unless the host goes down. Then it is no failure, and the next
+        manager goes on; this one is stopped in a moment, which cancels whoever waits here."""
+        if self.is_host_ending():
+            await asyncio.Event().wait()
+
+    def _is_to_run(self, record: InstanceRecord) -> bool:
+        """A restart ends a run in the same way as a stop, which may take `timeouts.drain`: only the
+        job tells which it is. A restart in the place of somebody's stop would undo it."""
+        if record.state is not State.STOPPING:
+            return record.state is not State.STOPPED
+        try:
+            units = self.bus.list_units([record.place.unit])
+        except TqunitsError:
+            return True  # nothing can be asked for then, and whoever tries says why
+        return all(unit.job != "stop" for unit in units)
 
     def _all(self, worker: str) -> Iterable[InstanceRecord]:
         return (record for whose, record in self.registry.records.items() if whose.worker == worker)

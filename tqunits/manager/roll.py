@@ -20,7 +20,6 @@ from typing import Final, Protocol
 from tqunits.control.protocol import Use
 from tqunits.errors import TimedOut, TqunitsError
 from tqunits.lifecycle.outcome import STOPS
-from tqunits.lifecycle.state import State
 from tqunits.manager import unit_jobs
 from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
@@ -95,6 +94,7 @@ class Roll:
         try:
             await self._replace_all()
         except Exception as error:  # whatever it is: no instance may be left half way
+            await self._hands.stay_while_host_ends()
             stays = await self._back()
             await self._end_surge()
             if stays:
@@ -154,10 +154,14 @@ class Roll:
         return f"{needs >> 20} MiB of memory for one instance more are not there ({there >> 20} MiB are)"
 
     async def _renew(self, whose: Instance) -> None:
-        """Restart one instance, which gets no more requests before."""
+        """Restart one instance, which gets no more requests before. One that somebody stops
+        meanwhile stays stopped."""
         self._say("drain", "gets no more requests, and finishes those that it has", whose.number)
         try:
             await self._take_out(whose)
+            if not self._hands.is_to_run(whose):
+                self._say("note", "is not restarted: somebody has stopped it meanwhile", whose.number)
+                return
             self._say("restart", "is restarted", whose.number)
             await self._run("RestartUnit", whose)
         finally:
@@ -210,8 +214,7 @@ class Roll:
 
     def _is_ours(self, whose: Instance) -> bool:
         """Whether nobody else has stopped it meanwhile: then it stays as it is."""
-        record = self._hands.registry.records.get(whose)
-        return record is not None and record.state is not State.STOPPED and whose not in self._others
+        return whose not in self._others and self._hands.is_to_run(whose)
 
     async def _run(self, method: str, whose: Instance) -> None:
         """Raises TqunitsError, with the sentence that `why` has; TimedOut when it did not get

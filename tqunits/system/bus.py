@@ -76,6 +76,11 @@ class Bus:
         found = re.match(r"v?(\d+)", text)  # "252.39-1~deb12u2"
         return int(found[1]) if found else 0
 
+    def is_host_ending(self) -> bool:
+        """Whether it goes down: then all units are stopped, and nothing can be started. Raises
+        TqunitsError."""
+        return self._calls.property(SYSTEMD, MANAGER, "SystemState", "s") == "stopping"
+
     def list_units(self, patterns: Sequence[str]) -> tuple[UnitStatus, ...]:
         """The loaded units whose names match one of these patterns (fnmatch(3)), by name."""
         answer = self._call("ListUnitsByPatterns", *strings(()), *strings(patterns), what="list units")
