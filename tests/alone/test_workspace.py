@@ -49,6 +49,13 @@ def test_the_program_has_the_signals_that_systemd_gives_it(folder: Path, workspa
     assert not ignored & 1 << (signal.SIGXFSZ - 1)
 
 
+def test_it_leaves_a_processor_to_others(folder: Path, workspace: Path) -> None:
+    here = os.sched_getaffinity(0)
+    program = "import os; print(*sorted(os.sched_getaffinity(0)))"
+    found = set(map(int, copied(folder, workspace, "/usr/bin/python3", "-c", program).stdout.split()))
+    assert found == (here - {min(here)} if len(here) > 1 else here)
+
+
 def test_the_program_runs_in_a_copy(folder: Path, workspace: Path) -> None:
     (folder / "src").mkdir()
     (folder / "src/main").write_text("text")

@@ -90,8 +90,8 @@ def test_the_watch_over_the_certificate_is_exposed_little(tmp_path: Path) -> Non
 
 def test_a_build_is_exposed_little_more_than_a_strict_worker(tmp_path: Path) -> None:
     scores = analyze.exposures(CASES["samples-252"].files(), tmp_path, [name.build("api"), name.fetch("api")])
-    assert scores[name.build("api")] <= THRESHOLD[Profile.STRICT]
-    assert scores[name.fetch("api")] <= 1.3  # it has the network, and netlink
+    assert scores[name.build("api")] <= 1.0  # it may choose its processors: all of them but one
+    assert scores[name.fetch("api")] <= 1.4  # and has the network, and netlink
 
 
 def exposures(rendered: Case, root: Path) -> dict[str, float]:

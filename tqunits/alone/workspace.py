@@ -16,6 +16,10 @@ what it leaves out: a secret of the worker (0600) never gets into a workspace. S
 devices are left out too. A file keeps its mode and its time, which make(1) needs; a link is copied
 as a link.
 
+Where the host has several processors, a build has all of them but one. A request of a worker finds
+that one free. A weight (CPUWeight=) does not do that: it says who gets more of a processor, but who
+wakes up waits for some milliseconds first.
+
 Exit statuses: 203 the program can not be executed (systemd.exec(5)); 1 the folder can not be
 copied; 2 the command line is wrong.
 """
@@ -54,6 +58,7 @@ def main(arguments: list[str]) -> int:
     line."""
     try:
         options, workspace, program = parse(arguments)
+        _leave_a_processor()
         work = options.get("--in", os.path.join(workspace, "copy"))  # noqa: PTH118 - pathlib costs more
         if "--copy" in options:
             _make(options["--copy"], workspace, work, options.get("--without"))
@@ -84,6 +89,12 @@ def say(message: str) -> None:
     """Print a line for the journal. Control characters and invalid bytes of names are escaped."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     sys.stderr.write(f"tqunits-workspace: {shown}\n")
+
+
+def _leave_a_processor() -> None:
+    processors = os.sched_getaffinity(0)
+    if len(processors) > 1:
+        os.sched_setaffinity(0, processors - {min(processors)})
 
 
 def _make(folder: str, workspace: str, work: str, without: str | None) -> None:
