@@ -51,9 +51,10 @@ def test_the_reason_is_told_however_much_the_worker_says_after_it(site: Site) ->
 
 
 def test_a_worker_that_dies_at_once_fails_at_once(site: Site) -> None:
-    # It runs on for a moment after its message: in a container journald can not find out which unit
-    # a dead process belonged to.
-    program = "import sys, time\nprint('no such table', file=sys.stderr, flush=True)\ntime.sleep(0.5)\nsys.exit(1)\n"
+    # journald looks up the unit of a process when it is there: not when it has ended, and PID 1 connects
+    # it to journald before it puts it into the unit, which journald may notice a second later only.
+    words = "time.sleep(1.5)\nprint('no such table', file=sys.stderr, flush=True)\ntime.sleep(0.5)"
+    program = f"import sys, time\n{words}\nsys.exit(1)\n"
     site.worker("alpha", "restart: {policy: no}\n", program=program)
     started = time.monotonic()
     said = site.install(status=1)
