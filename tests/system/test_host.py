@@ -115,6 +115,28 @@ def test_the_last_lines_come_in_order_and_as_they_were_written(host: Host) -> No
     assert [line for line in lines if line[:3] in {"one", "two", "\x1b[3"}] == ["one", "two\ufffd", "\x1b[31mthree"]
 
 
+def test_the_words_of_a_start_are_told_however_much_those_beside_it_say(host: Host) -> None:
+    script, enough = "/run/host-test.sh", "/run/host-test-enough"
+    host.machine.write(script, "")
+    host.run(f"Type=oneshot\nExecStart=/bin/sh {script}")
+
+    def start(program: str) -> str:
+        """Start it with this program, which ends when it is told to. Gives the start's ID."""
+        host.machine.remove(enough)
+        host.machine.write(script, f"{program}; until [ -e {enough} ]; do :; done; exit 7\n")
+        with host.machine.start(["systemctl", "start", UNIT]):
+            host.machine.wait_for_log(UNIT, program.rpartition(" ")[2])  # journald looks whose words they are
+            host.machine.write(enough, "")
+        return host.machine.show(UNIT, "InvocationID")
+
+    start("seq 3001")
+    quiet = start("echo words")
+    start("seq 3002")
+    said = f"journal.said({UNIT!r}, {quiet!r}, user_mode=False, verdict='none')"
+    assert host.evaluate(said) == ["words"]
+    assert host.evaluate(f"journal.last_lines({UNIT!r}, 9, user_mode=False, invocation={quiet!r})") == ["words"]
+
+
 def test_users_are_made_once_and_known_as_ours(host: Host) -> None:
     home = "/var/lib/tqunits/workers/test"
     host.machine.write("/run/test-users.conf", f'u worker-test - "tqunits worker test" {home} /usr/sbin/nologin\n')

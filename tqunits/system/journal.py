@@ -27,11 +27,9 @@ _LINES_OF_A_START = 500  # more than anybody reads; a chatty worker's own, befor
 
 
 _AROUND_US = 10_000_000  # the kernel and the manager do not report a death at the same moment
-_APART_US = 1_000_000
-"""A message of the process may come before the manager's "Starting", and after its "Failed": they
-use two sockets, and on a busy host journald reads one 0.1 s later. Other starts have another
-invocation; of a process that had ended before journald looked, it is not known."""
-
+_APART_US = 200_000
+"""A message of a process may come before the manager's "Starting", and after its "Failed": they use
+two sockets, of which a busy host's journald reads one 0.1 s later (seen)."""
 
 _AFTERWARDS = frozenset({"5eb03494b6584870a536b337290809b3", "9d1aaa27d60140bd96365438aad20286"})
 """The manager's messages "Scheduled restart job" and "Stopped", which carry the ID of the start
@@ -71,17 +69,15 @@ ENTRY_FIELD_COUNT_MAX)."""
 def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") -> tuple[str, ...]:
     """The unit's last messages, oldest first; with `invocation` (32 hex digits) those of one start.
 
-    The last messages of a process that has died at once matter most, and journald often looks up
-    their invocation too late. So messages without one also count, if they lie between messages of
-    that start. The manager's messages about every failed start are left out: the cause is known
-    from the unit's properties.
+    The manager's messages about every failed start are left out: the cause is known from the unit's
+    properties.
     """
     sync()
     if not invocation:
         matches = _of_unit(unit, user_mode=user_mode)
         return tuple(entry.message for entry in _entries([f"--lines={count}", *matches], user_mode=user_mode))
     left_out = _AFTERWARDS | _FRAME
-    found = _within(_span(unit, invocation, user_mode=user_mode), unit, invocation, user_mode=user_mode)
+    found = _of_start(unit, invocation, user_mode=user_mode)
     return tuple([entry.message for entry in found if entry.message_id not in left_out][-count:])
 
 
@@ -93,13 +89,12 @@ def said(unit: str, invocation: str, *, user_mode: bool, verdict: str, runs: boo
     came after it. `runs`: the unit still runs, so the manager's last message has not come yet.
     """
     sync()
-    span = _span(unit, invocation, user_mode=user_mode)[: 1 if runs else None]
-    found = _within(span, unit, invocation, user_mode=user_mode)
+    found = _of_start(unit, invocation, user_mode=user_mode, runs=runs)
     messages = tuple(entry.message for entry in found if not entry.by_manager)
     if not messages or any(message.startswith(verdict) for message in messages):
         return messages
-    sought = [f"--grep=^{re.escape(verdict)}", "--lines=1", *span, *_of_unit(unit, user_mode=user_mode)]
-    return (*(entry.message for entry in _entries(sought, user_mode=user_mode)), *messages)
+    sought = _of_start(unit, invocation, f"--grep=^{re.escape(verdict)}", user_mode=user_mode, runs=runs)
+    return (*(entry.message for entry in sought[-1:]), *messages)
 
 
 def kernel_killed(pid: int, time_us: int) -> str:
@@ -160,11 +155,23 @@ def _of_unit(unit: str, *, user_mode: bool) -> list[str]:
     return [f"--user-unit={unit}" if user_mode else f"--unit={unit}"]
 
 
-def _within(span: Sequence[str], unit: str, invocation: str, *, user_mode: bool) -> list[JournalEntry]:
-    """The entries of one start, which were written in that span, oldest first."""
-    wanted = [f"--lines={_LINES_OF_A_START}", *span, *_of_unit(unit, user_mode=user_mode)]
-    found = _entries(wanted, user_mode=user_mode) if span else ()
-    return [entry for entry in found if entry.invocation in {"", invocation}]
+def _of_start(unit: str, invocation: str, *options: str, user_mode: bool, runs: bool = False) -> list[JournalEntry]:
+    """The last entries of one start, oldest first.
+
+    The last messages of a process that has died at once matter most, and then journald looks up
+    their invocation too late. So messages without one also count, if they lie between the manager's
+    messages about that start. They are read apart: beside a start there may be any number of
+    messages of another.
+    """
+    newest = ["--reverse", f"--lines={_LINES_OF_A_START}", *options, *_of_unit(unit, user_mode=user_mode)]
+    by_id = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"{_invocation_field(user_mode=user_mode)}={invocation}"]
+    known = (entry for entry in _entries([*newest, *by_id], user_mode=user_mode) if entry.invocation == invocation)
+    span = _span(unit, invocation, user_mode=user_mode, runs=runs)
+    beside = _entries([*newest, *span], user_mode=user_mode) if span else ()
+    found = [*known, *(entry for entry in beside if not entry.invocation)]
+    found.reverse()  # entries of the same moment are in the order in which they were written
+    found.sort(key=lambda entry: entry.time_us)
+    return found[-_LINES_OF_A_START:]
 
 
 def _manager(*, user_mode: bool) -> Mapping[str, str]:
@@ -182,17 +189,25 @@ def _by_manager(unit: str, *, user_mode: bool) -> list[str]:
     return [*trusted, f"{'USER_UNIT' if user_mode else 'UNIT'}={unit}"]
 
 
-def _span(unit: str, invocation: str, *, user_mode: bool) -> list[str]:
+def _invocation_field(*, user_mode: bool) -> str:
+    """Of the manager's messages."""
+    return "USER_INVOCATION_ID" if user_mode else "INVOCATION_ID"
+
+
+def _span(unit: str, invocation: str, *, user_mode: bool, runs: bool) -> list[str]:
     """Options for the time span of this start; empty when none of its messages can be read.
 
     The manager's "Starting" and "Failed" are its first and last messages. The unit's own timestamps
     do not help: an automatic restart has already changed them.
     """
-    start = f"{'USER_INVOCATION_ID' if user_mode else 'INVOCATION_ID'}={invocation}"
+    start = f"{_invocation_field(user_mode=user_mode)}={invocation}"
     lines = f"--lines={_LINES_OF_A_START}"  # the manager writes about ten messages
     found = _entries([lines, start, *_by_manager(unit, user_mode=user_mode)], user_mode=user_mode)
     times = [entry.time_us for entry in found if entry.message_id not in _AFTERWARDS]
-    return [f"--since={moment(times[0] - _APART_US)}", f"--until={moment(times[-1] + _APART_US)}"] if times else []
+    if not times:
+        return []
+    until = () if runs else (f"--until={moment(times[-1] + _APART_US)}",)
+    return [f"--since={moment(times[0] - _APART_US)}", *until]
 
 
 def folders_of(namespace: str) -> tuple[Path, ...]:
