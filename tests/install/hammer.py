@@ -1,7 +1,7 @@
 """Clients that keep sending requests until a file appears. Each keeps its connection, and sends
 GETs and POSTs with a body in turn.
 
-    hammer.py URL CLIENTS ENOUGH
+    hammer.py ENOUGH URL CLIENTS
 
 Prints JSON at the end. Every request has its own number, which the worker's answer repeats. So an
 answer that is missing, cut short or for another request is noticed. A request that fails is not
@@ -92,7 +92,7 @@ class Tally:
 
 
 async def main() -> None:
-    url, clients, enough_file = sys.argv[1:]
+    enough_file, url, clients = sys.argv[1:]
     tally, enough = Tally(), asyncio.Event()
     running = [asyncio.create_task(Client(url, n, tally).run(enough)) for n in range(int(clients))]
     print("begun", flush=True)

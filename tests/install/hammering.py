@@ -23,20 +23,31 @@ RESTART = "restart: {max_restarts: 1000, delay: 100ms}\n"
 
 
 @contextmanager
-def hammered(site: Site, clients: int, *, scheme: str = "http") -> Iterator[dict[str, Any]]:
-    """Clients that send requests meanwhile; afterwards the value has their report."""
-    site.machine.write(f"{ROOT}/hammer.py", HAMMER)
-    site.machine.remove(f"{ROOT}/enough")
+def meanwhile(site: Site, program: str, *arguments: str) -> Iterator[dict[str, Any]]:
+    """A client in Python that runs meanwhile; afterwards the value has its report.
+
+    Its first argument is a file: when that appears it ends. It prints "begun" when it has, and at
+    the end a JSON object.
+    """
+    client, enough = f"{ROOT}/client.py", f"{ROOT}/enough"
+    site.machine.write(client, program)
+    site.machine.remove(enough)
     report: dict[str, Any] = {}
-    url = f"{scheme}://127.0.0.1:{LISTEN}/alpha/"
-    with site.machine.start(["python3", f"{ROOT}/hammer.py", url, str(clients), f"{ROOT}/enough"]) as process:
+    with site.machine.start(["python3", client, enough, *arguments]) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         try:
             yield report
         finally:
-            site.machine.write(f"{ROOT}/enough", "")
+            site.machine.write(enough, "")
         report |= json.loads(process.stdout.readline())
+
+
+@contextmanager
+def hammered(site: Site, clients: int, *, scheme: str = "http") -> Iterator[dict[str, Any]]:
+    """Clients that send requests meanwhile; afterwards the value has their report."""
+    with meanwhile(site, HAMMER, f"{scheme}://127.0.0.1:{LISTEN}/alpha/", str(clients)) as report:
+        yield report
 
 
 def noted(site: Site) -> Counter[str]:

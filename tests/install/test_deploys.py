@@ -12,25 +12,11 @@ from machine import rest, wake
 
 from .conftest import ROOT, Site
 from .hammering import RESTART, RUDE, check, hammered, rude
+from .killed_manager import cut_off
 from .test_backoff import wait
 from .test_router import log
 
 RELEASES = "/var/lib/tqunits/releases/alpha"
-KILLER = """
-import os, subprocess, sys
-
-what = f'"what": "{sys.argv[1]}"'
-show = ["systemctl", "show", "--value", "--property=MainPID", "tq-manager.service"]
-pid = int(subprocess.run(show, capture_output=True, text=True, check=True).stdout)
-path = "/var/lib/tqunits/manager/deploys/alpha.json"
-before = open(path).read().count(what)
-print("ready", flush=True)
-while open(path).read().count(what) == before:
-    pass
-os.kill(pid, 9)
-print("killed", flush=True)
-"""
-"""Kills the manager as soon as it has written down a step of this kind."""
 BROKEN = "raise SystemExit('nothing works today')\n"
 
 
@@ -252,12 +238,8 @@ def test_a_manager_that_is_killed_goes_on_where_it_was(deploying: Site, what: st
     site = deploying
     site.run("deploy", "alpha")
     change(site, version(2))
-    site.machine.write(f"{ROOT}/killer.py", KILLER)
-    with hammered(site, 10) as report, site.machine.start(["python3", f"{ROOT}/killer.py", what]) as killer:
-        assert killer.stdout is not None
-        assert killer.stdout.readline() == "ready\n"
-        site.machine.tqunits("deploy", "alpha", check=False)  # the command may lose the manager before its answer
-        assert killer.stdout.readline() == "killed\n"
+    with hammered(site, 10) as report:
+        cut_off(site, what, "deploy")
         wait(site, lambda: history(site)[0]["outcome"] not in {"waiting", "running"})
     check(site, report)
     newest, first = history(site)

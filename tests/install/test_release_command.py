@@ -11,8 +11,9 @@ from machine import rest, wake
 
 from .conftest import ROOT, Site
 from .hammering import RESTART, check, hammered
+from .killed_manager import cut_off
 from .test_backoff import wait
-from .test_deploys import KILLER, change, history, running, version
+from .test_deploys import change, history, running, version
 
 UNIT = "tq-release@alpha.service"
 RAN = "/var/lib/tqunits/workers/alpha/ran"
@@ -105,13 +106,8 @@ def test_one_that_fails_keeps_the_old_release(migrating: Site) -> None:
 def test_one_that_was_cut_off_with_its_manager_is_run_again(migrating: Site) -> None:
     site = migrating
     change(site, version(2))
-    site.machine.write(f"{ROOT}/killer.py", KILLER)
-    with site.machine.start(["python3", f"{ROOT}/killer.py", "release_command"]) as killer:
-        assert killer.stdout is not None
-        assert killer.stdout.readline() == "ready\n"
-        site.machine.tqunits("deploy", "alpha", check=False)  # the command may lose the manager before its answer
-        assert killer.stdout.readline() == "killed\n"
-        wait(site, lambda: history(site)[0]["outcome"] not in {"waiting", "running"})
+    cut_off(site, "release_command", "deploy")
+    wait(site, lambda: history(site)[0]["outcome"] not in {"waiting", "running"})
     newest = history(site)[0]
     assert (newest["outcome"], newest["release"]) == ("done", running(site))
     assert [step["what"] for step in newest["steps"]].count("release_command") == 2

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from machine import rest, wake
 
 from .conftest import LISTEN, ROOT, Site
-from .hammering import RESTART, rude
+from .hammering import RESTART, meanwhile, rude
 from .test_backoff import wait
 from .test_deploys import MAKE, made_by
 
@@ -19,7 +18,7 @@ RELEASES = "/var/lib/tqunits/releases"
 LOOKER = """
 import http.client, json, os, sys
 
-port, enough, *paths = sys.argv[1:]
+enough, port, *paths = sys.argv[1:]
 seen = {path: [] for path in paths}
 print("begun", flush=True)
 while not os.path.exists(enough):
@@ -36,22 +35,6 @@ print(json.dumps(seen), flush=True)
 """Asks for pages, one after the other, and tells what it has seen, without repetitions: the status,
 and the different words of the page."""
 PAGES = {"alpha": "/alpha/assets/page.txt", "docs": "/docs/page.txt"}
-
-
-@contextmanager
-def looked(site: Site, *paths: str) -> Iterator[dict[str, list[list[object]]]]:
-    """A client that asks for these all the time; afterwards the value has what it has seen."""
-    site.machine.write(f"{ROOT}/looker.py", LOOKER)
-    site.machine.remove(f"{ROOT}/enough")
-    seen: dict[str, list[list[object]]] = {}
-    with site.machine.start(["python3", f"{ROOT}/looker.py", str(LISTEN), f"{ROOT}/enough", *paths]) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
-        try:
-            yield seen
-        finally:
-            site.machine.write(f"{ROOT}/enough", "")
-        seen |= json.loads(process.stdout.readline())
 
 
 def write(site: Site, word: str) -> None:
@@ -80,7 +63,7 @@ def outcomes(site: Site, worker: str) -> list[tuple[str, str]]:
 
 def test_files_change_with_a_deploy_and_a_rollback_and_with_nothing_else(serving: Site) -> None:
     site = serving
-    with looked(site, *PAGES.values()) as seen:
+    with meanwhile(site, LOOKER, str(LISTEN), *PAGES.values()) as seen:
         site.run("deploy")
         write(site, "two")
         site.run("install")

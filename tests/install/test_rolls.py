@@ -12,8 +12,9 @@ from machine import rest, wake
 from .conftest import LISTEN, ROOT, Site
 from .control import ECHO, echo, in_flight, pid, signal
 from .hammering import RESTART, RUDE, RUDE_GO, check, hammered, rude, rude_in_go
+from .killed_manager import cut_off
 from .test_backoff import wait
-from .test_deploys import BROKEN, KILLER, change, history, running, version
+from .test_deploys import BROKEN, change, history, running, version
 
 SERVER = "mode: production\ndefaults: {{scaling: {{min_workers: {replicas}}}}}\n"
 WITNESS = RUDE.replace("import asyncio\n", "import asyncio\nimport time\n").replace(
@@ -339,12 +340,8 @@ def test_a_restart_goes_on_after_the_end_of_its_manager(rolling: Site, what: str
     rude(site)
     site.run("restart", "alpha")
     before = runs(site, "alpha", "alpha:2")
-    site.machine.write(f"{ROOT}/killer.py", KILLER)
-    with hammered(site, 10) as report, site.machine.start(["python3", f"{ROOT}/killer.py", what]) as killer:
-        assert killer.stdout is not None
-        assert killer.stdout.readline() == "ready\n"
-        site.machine.tqunits("restart", "alpha", check=False)  # the command may lose the manager before its answer
-        assert killer.stdout.readline() == "killed\n"
+    with hammered(site, 10) as report:
+        cut_off(site, what, "restart")
         wait(site, lambda: history(site)[0]["outcome"] not in {"waiting", "running"})
     check(site, report)
     assert history(site)[0]["outcome"] == "done"
