@@ -13,6 +13,7 @@ from tqunits.host.instance_releases import InstanceReleases, releases_of, releas
 from tqunits.layout import Layout
 from tqunits.model import Instance
 from tqunits.routing.codec.document import Served
+from tqunits.routing.released_files import ReleasedFiles
 
 
 @pytest.fixture
@@ -40,7 +41,13 @@ def test_static_files_are_of_the_release_that_the_link_of_number_1_leads_to(layo
     release_links.point(layout, API, {1: TWO})
     release_links.mark_stable(layout, API, ONE)
     link = str(release_links.runs_folder(layout, API) / "1")
-    files = Served(name=API, hosts=(), routes=("/",), directory="/srv/api", release=(link, f"{link}/public"))
+    files = Served(
+        name=API,
+        hosts=(),
+        routes=("/",),
+        directory="/srv/api",
+        release=ReleasedFiles(link=link, directory=f"{link}/public"),
+    )
     assert releases_of_files(files, layout) == InstanceReleases(running=TWO, next_start=TWO, stable=ONE)
     elsewhere = replace(files, release=None)
     assert releases_of_files(elsewhere, layout) == InstanceReleases(stable=ONE), "its files are in no release"

@@ -28,7 +28,8 @@ from tqunits.manager.record import Seen
 from tqunits.manager.router_status import Routers
 from tqunits.model import Instance
 from tqunits.routing.codec.schema import USUAL, snapshot_text
-from tqunits.routing.snapshot import ReleasedFiles, StaticFiles
+from tqunits.routing.released_files import ReleasedFiles
+from tqunits.routing.snapshot import StaticFiles
 from tqunits.routing.spelling import snapshot_around
 from tqunits.units import name
 
@@ -106,8 +107,8 @@ async def test_a_bus_that_is_away_ends_it_too(desk: Desk) -> None:
 
 
 async def test_a_worker_that_is_being_deployed_is_not_pruned(desk: Desk) -> None:
-    """A prune names the stable release, and forgets the surge: in the middle of a roll both are
-    wrong."""
+    """A prune names the stable release, which is about to be another one; and no link may name the
+    one that is just made."""
     (desk.releases()).mkdir(parents=True)
     (desk.releases() / "stable").symlink_to(RELEASE)
     record = desk.opened(DeployKind.DEPLOY)

@@ -16,7 +16,7 @@ from sites import DATE, NOW, ask, put
 
 from tqunits.http.dates import write_date
 from tqunits.proxy.routes.site import Site
-from tqunits.routing.snapshot import ReleasedFiles
+from tqunits.routing.released_files import ReleasedFiles
 from tqunits.system.published import find, served, unserved_now
 
 pytestmark = pytest.mark.usefixtures("no_descriptor_is_left")

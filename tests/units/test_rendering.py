@@ -31,7 +31,8 @@ from tqunits.model import (
 )
 from tqunits.routing.codec.document import files_alone, installed_routes, with_workers, without
 from tqunits.routing.codec.schema import parse_snapshot
-from tqunits.routing.snapshot import ReleasedFiles, StaticFiles
+from tqunits.routing.released_files import ReleasedFiles
+from tqunits.routing.snapshot import StaticFiles
 from tqunits.units import environment, name, sandbox
 from tqunits.units.rendering import render
 from tqunits.units.unitfile import last_value

@@ -18,7 +18,6 @@ from tqunits.lifecycle.state import NoInstance
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
-from tqunits.routing.snapshot import ReleasedFiles
 from tqunits.system import published
 from tqunits.system.bus import Bus
 from tqunits.units import name
@@ -103,23 +102,8 @@ def _of_files(wanted: str, of: KnownWorkers) -> Facts:
     files = of.served.get(wanted)
     if files is None:
         return _with_file(Facts(name=wanted, state=left_out.instead(of.left_out.get(worker_named(wanted)))), of)
-    return _with_file(
-        Facts(
-            name=wanted,
-            state=NoInstance.STATIC,
-            unserved=published.unserved_now(files.directory, _release(files)) or "",
-        ),
-        of,
-    )
-
-
-def folder_of(files: Served) -> str:
-    """The folder whose files the routers serve now."""
-    return published.served(files.directory, _release(files))
-
-
-def _release(files: Served) -> ReleasedFiles | None:
-    return ReleasedFiles(link=files.release[0], directory=files.release[1]) if files.release else None
+    unserved = published.unserved_now(files.directory, files.release) or ""
+    return _with_file(Facts(name=wanted, state=NoInstance.STATIC, unserved=unserved), of)
 
 
 def _with_file(facts: Facts, of: KnownWorkers) -> Facts:

@@ -25,9 +25,9 @@ from tqunits.model import (
 )
 from tqunits.routing.codec.schema import snapshot_text
 from tqunits.routing.endpoint import Address
+from tqunits.routing.released_files import ReleasedFiles
 from tqunits.routing.snapshot import (
     ClientTimeouts,
-    ReleasedFiles,
     RoutedWorker,
     Snapshot,
     StaticFiles,

@@ -27,7 +27,7 @@ def served_release(files: Served) -> str | None:
     if files.release is None:
         return None
     try:
-        release = Path(files.release[0]).readlink().name
+        release = Path(files.release.link).readlink().name
     except OSError:
         return None
     return release if is_release_id(release) else None

@@ -21,7 +21,6 @@ from tqunits.control.deploy_protocol import DeployOrder, Pruned
 from tqunits.control.protocol import Problem
 from tqunits.errors import TimedOut, TqunitsError
 from tqunits.host import release_links, release_manifests
-from tqunits.layout import Layout
 from tqunits.lifecycle.deploy_rules import MOST_KEPT, joined, superseded
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
 from tqunits.lifecycle.release import FOLDER, BuildRequest, HarvestResult, is_release_id
@@ -29,13 +28,12 @@ from tqunits.lifecycle.way_back import ways_back
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.deploy_log import DeployLog
 from tqunits.manager.deploy_sentences import told, unprunable, waits_for
+from tqunits.manager.files_switch import FilesSwitch
 from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
 from tqunits.manager.release_goal import ReleaseGoal
 from tqunits.manager.restart_goal import RestartGoal
 from tqunits.manager.roll import Goal, Roll, Say
-from tqunits.routing.codec.document import Served
-from tqunits.system import published
 
 _FAULT_HINT: Final = "'journalctl -u tq-manager' has where; what an instance runs, 'tqunits ls' shows"
 
@@ -74,8 +72,8 @@ class Deploys:
 
     async def prune(self, workers: Collection[str], *, clear: bool) -> Mapping[str, Pruned]:
         """Remove releases that are too many and not in use, and with `clear` the caches of builds.
-        Raises Problem; at once for a worker that is being deployed, whose stable release is about
-        to be another one, or restarted: the link of its surge would be removed."""
+        Raises Problem; at once for a worker that is being deployed or restarted, which needs a
+        release that no link may name yet."""
         for record in self.log.unfinished():
             if record.worker in workers:
                 raise Problem(409, unprunable(record))
@@ -200,10 +198,12 @@ class Deploys:
 
     async def _run(self, record: DeployRecord, release: str, before: Mapping[int, str]) -> tuple[DeployOutcome, bool]:
         """Have the worker run a release that is there. Raises TqunitsError."""
-        files = self._hands.files_alone(record.worker)
-        if files is not None:
-            return await self._serve(files, record, release)
         worker, is_unchanged = record.worker, self._is_unchanged(record, release)
+        files = self._hands.files_alone(worker)
+        if files is not None:
+            switch = FilesSwitch(self._hands, files, self._say_of(record))
+            is_served = await switch.to(release, is_made=record.kind is not DeployKind.ROLLBACK, is_next=is_unchanged)
+            return (DeployOutcome.UNCHANGED if is_unchanged else DeployOutcome.DONE), is_served
         if is_unchanged and not self._hands.running(worker):
             self.log.step(worker, record.number, "note", "does not run; its next start runs this release")
             return DeployOutcome.UNCHANGED, False
@@ -225,23 +225,6 @@ class Deploys:
 
     def _say_of(self, record: DeployRecord) -> Say:
         return partial(self.log.step, record.worker, record.number)
-
-    async def _serve(self, files: Served, record: DeployRecord, release: str) -> tuple[DeployOutcome, bool]:
-        """Have the routers serve the files of a release that is there: one link is swapped, and
-        there is nothing that could fail to start. A release of which no file is served is not
-        stable: nobody wants to go back to it. Raises TqunitsError."""
-        worker, layout = record.worker, self._hands.layout
-        if files.release is None:
-            hint = f"'tqunits deploy {worker}' says why"
-            raise DeployFailed(f"its files are in no release: the routers serve {files.directory}", hint=hint)
-        is_unchanged, why = self._is_unchanged(record, release), _unserved(files.release, worker, release, layout)
-        if why and record.kind is DeployKind.ROLLBACK:  # of one that is made, whoever made it has said so
-            self._say_of(record)("note", f"no file of release {release} is served: {why}", None)
-        if not is_unchanged or not (why or release_links.stable_of(layout, worker) == release):
-            if not why:
-                self._say_of(record)("stable", f"the routers serve the files of release {release}", None)
-            await self._hands.harvests.point(worker, {1: release}, stable=None if why else release)
-        return (DeployOutcome.UNCHANGED if is_unchanged else DeployOutcome.DONE), not why
 
     def _is_unchanged(self, record: DeployRecord, release: str) -> bool:
         """Whether all instances that run had this release before, and those that do not will."""
@@ -294,11 +277,3 @@ class Deploys:
         """Instance -> what it runs at its next start as things are."""
         links = release_links.runs_of(self._hands.layout, worker)
         return {number: links.get(number, FOLDER) for number in self._hands.numbers(worker)}
-
-
-def _unserved(files: tuple[str, str], worker: str, release: str, layout: Layout) -> str:
-    """Why the routers will serve no file of this release; "" when they will. `files`: the link to
-    the present one, and the folder that is served there."""
-    link, directory = files
-    folder = release_manifests.folder_of(worker, layout) / release
-    return published.unserved(f"{folder}{directory.removeprefix(link)}") or ""

@@ -43,7 +43,7 @@ from tqunits.system.certificates import Certificates
 from tqunits.system.identity import router_name
 from tqunits.system.inotify import FolderWatches
 from tqunits.system.notify import Notifier
-from tqunits.system.published import served, unserved_now
+from tqunits.system.published import complaint
 
 REPORT: Final = 5.0
 """Seconds between two lines for `systemctl status`."""
@@ -174,13 +174,10 @@ class _Service:
     def _say_of_files(self) -> None:
         """Report folders that can not be served, and what to do: clients only get 404 there."""
         for worker in self._router.rules.snapshot.workers:
-            if worker.static is None:
-                continue
-            directory, release = worker.static.directory, worker.static.release
-            reason = unserved_now(directory, release)
-            if reason is not None:
-                said = f"worker {worker.name}: no file of {served(directory, release)} is served: {reason}"
-                self._complaints.say(said, priority=4)
+            files = worker.static
+            said = complaint(files.directory, files.release) if files is not None else None
+            if said is not None:
+                self._complaints.say(f"worker {worker.name}: {said}", priority=4)
 
     def _metrics(self) -> bytes:
         router = self._router

@@ -17,6 +17,7 @@ from tqunits.late_pattern import late_pattern
 from tqunits.light_dataclass import dataclass
 from tqunits.model import USUAL_HEADS, USUAL_RESPONSE_HEADS, ClientGone, HeadLimits, Retry
 from tqunits.routing.endpoint import Address
+from tqunits.routing.released_files import ReleasedFiles
 
 MAX_PREFIX: Final = 1024
 """A prefix is looked for border by border: this bounds the borders."""
@@ -51,15 +52,6 @@ class WorkerTimeouts:
     idle_us: int
     body_us: int = DEFAULT_BODY_US  # how far a body may lag behind `min_body_rate`
     stream_us: int = DEFAULT_STREAM_US  # a silence in an answer that has begun and has no known length
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasedFiles:
-    """The folder that the router serves instead, as long as the worker's link to a release is
-    there."""
-
-    link: str  # absolute; root's (units/release_mount.py)
-    directory: str  # absolute: the link, or a folder below it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.model import UNSERVED
-from tqunits.routing.snapshot import ReleasedFiles
+from tqunits.routing.released_files import ReleasedFiles
 from tqunits.system.ownership import Anchor, anchor
 
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -110,6 +110,12 @@ def unserved_now(directory: str, release: ReleasedFiles | None) -> str | None:
     (host/release_access.py): the next one is made of the worker's folder."""
     folder = served(directory, release)
     return unserved(folder, "" if folder == directory else _OF_A_RELEASE)
+
+
+def complaint(directory: str, release: ReleasedFiles | None) -> str | None:
+    """A sentence that no file is served now, and why; None when that is not so."""
+    why = unserved_now(directory, release)
+    return f"no file of {served(directory, release)} is served: {why}" if why else None
 
 
 def _looks(status: os.stat_result) -> tuple[int, ...]:

@@ -74,11 +74,9 @@ def served_part(worker: Worker) -> PurePosixPath | None:
 def _obstacle_of_files(worker: Worker) -> str:
     if worker.build.command:
         return "nothing is built for a worker of static files alone"
-    return (
-        ""
-        if served_part(worker) is not None
-        else "its static.directory is outside of its folder, or `writable` is about it"
-    )
+    if served_part(worker) is None:
+        return "its static.directory is outside of its folder, or `writable` is about it"
+    return ""
 
 
 def command_slot(worker: Worker) -> Instance:

@@ -22,7 +22,7 @@ from pathlib import Path
 from tqunits.cli import condition, effective
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
-from tqunits.cli.explained import facts_of, folder_of, known, worker_named
+from tqunits.cli.explained import facts_of, known, worker_named
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.verbs.why import as_json, style_of
 from tqunits.errors import ExitStatus
@@ -39,7 +39,7 @@ from tqunits.lifecycle.state import State
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
-from tqunits.system import journal
+from tqunits.system import journal, published
 from tqunits.system.bus import Bus
 from tqunits.system.dbus import rows
 from tqunits.system.entries import Exit
@@ -162,7 +162,8 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     if facts.served is not None:
         why = facts.explained.unserved
         state = f"static: no file is served: {why}" if why else "static: the router serves its files"
-        return [*lines, ("state", state), ("folder", folder_of(facts.served)), *_releases(facts.releases)]
+        folder = published.served(facts.served.directory, facts.served.release)
+        return [*lines, ("state", state), ("folder", folder), *_releases(facts.releases)]
     if status is None:
         return [*lines, ("state", facts.explained.state)]
     lines += [("state", ", ".join(filter(None, _state(status, facts.explained)))), *_program(facts)]

@@ -29,8 +29,8 @@ from tqunits.http.filenames import file_names
 from tqunits.http.media import media_of
 from tqunits.http.representation import Question, Reply, Representation, moved, refused, reply
 from tqunits.http.target import Target
-from tqunits.routing.snapshot import ReleasedFiles
-from tqunits.system.published import Root, find, served, unserved_now
+from tqunits.routing.released_files import ReleasedFiles
+from tqunits.system.published import Root, complaint, find, served
 
 INDEX: Final = b"index.html"
 
@@ -145,8 +145,8 @@ class Site:
         when a file was not found."""
         if second != self._looked:
             self._looked = second
-            folder, why = served(self._directory, self._release), unserved_now(self._directory, self._release)
-            self._closed = Unsent(f"no file of {folder} is served: {why}", odd=True) if why else None
+            why = complaint(self._directory, self._release)
+            self._closed = Unsent(why, odd=True) if why else None
         return self._closed
 
     def _names(self, path: bytes) -> list[bytes] | None:

@@ -13,6 +13,7 @@ from typing import Final, NotRequired, TypedDict, cast
 
 from tqunits.errors import TqunitsError
 from tqunits.light_dataclass import dataclass
+from tqunits.routing.released_files import ReleasedFiles
 
 VERSION: Final = 1
 MAX_SNAPSHOT: Final = 16 * 1024 * 1024
@@ -59,7 +60,7 @@ class Served:
     hosts: tuple[str, ...]
     routes: tuple[str, ...]
     directory: str  # absolute
-    release: tuple[str, str] | None = None  # the link to a release, and the folder to be served there
+    release: ReleasedFiles | None = None
 
 
 def json_of(text: str) -> object:
@@ -149,9 +150,9 @@ def with_workers(text: str, before: str, workers: Collection[str]) -> str:
     return text_of(document)
 
 
-def _release(files: _Folder) -> tuple[str, str] | None:
+def _release(files: _Folder) -> ReleasedFiles | None:
     release = files.get("release")
-    return None if release is None else (str(release["link"]), str(release["directory"]))
+    return None if release is None else ReleasedFiles(link=str(release["link"]), directory=str(release["directory"]))
 
 
 def _routes(worker: _Entry) -> Iterable[tuple[str, str]]:

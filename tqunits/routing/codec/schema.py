@@ -19,10 +19,10 @@ from tqunits.errors import TqunitsError
 from tqunits.model import ClientGone, HeadLimits, Retry
 from tqunits.routing.codec.document import VERSION, json_of, text_of
 from tqunits.routing.endpoint import Address, parse_address
+from tqunits.routing.released_files import ReleasedFiles
 from tqunits.routing.snapshot import (
     DEFAULT_WORKER_TIMEOUTS,
     ClientTimeouts,
-    ReleasedFiles,
     RoutedWorker,
     Snapshot,
     StaticFiles,
