@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from host.moments import before
@@ -102,6 +102,30 @@ def test_times_stay(built: Path, into: Path) -> None:
     given(built)
     copied(of_build(built), into)
     assert (into / "old").stat().st_mtime_ns == 1_000_000_007
+
+
+def times_of(content: str, source: Path, into: Path) -> tuple[int, int]:
+    """Of a file that is served and of one that is not, both of one time, in nanoseconds."""
+    written(source, public__app=content, main=content)
+    for name in ("public/app", "main"):
+        os.utime(source / name, ns=(1, 315_532_800_000_000_007))  # 1980, as archives have it
+    given(source)
+    into.mkdir()
+    copied(replace(of_build(source), served=PurePosixPath("public")), into)
+    served, other = ((into / name).stat().st_mtime_ns for name in ("public/app", "main"))
+    return served, other
+
+
+@pytest.mark.parametrize("length", [1, MIB, MIB + 1], ids=str)
+def test_the_time_of_a_served_file_tells_its_content(built: Path, roots: Path, length: int) -> None:
+    """Its ETag is made of nothing else but its size."""
+    one, two = "a" * length, "a" * (length - 1) + "b"
+    (first, main), (second, other), (again, _) = (
+        times_of(content, built, roots / f"release{number}") for number, content in enumerate((one, two, one))
+    )
+    assert main == other == 315_532_800_000_000_007
+    assert first == again != second
+    assert {time // 10**9 for time in (first, second, main)} == {315_532_800}
 
 
 def test_modes_that_give_rights_are_lost(built: Path, into: Path) -> None:

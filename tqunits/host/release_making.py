@@ -29,6 +29,7 @@ from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker, build_account_of
 from tqunits.system import users
 from tqunits.system.survey import Beyond, Bounds
+from tqunits.units import release_mount
 
 
 def make(worker: Worker, layout: Layout, builder: Builder, asked: BuildRequest) -> TakenRelease:
@@ -116,16 +117,17 @@ class _Making:
     def taken(self, draft: Manifest, builder: Builder) -> TakenRelease:
         """Build it, where it has a build, and take it."""
         worker, written = self.worker, frozenset(self.worker.writable)
+        served = release_mount.served_part(worker)
         places = tuple(worker.writable) if worker.not_roots is None else ()
         if not worker.build.command:
             bounds = Bounds(size=worker.build.disk_max, verb="has")
-            return self._take(TreeSource(Path(worker.folder), None, bounds, written, places), draft)
+            return self._take(TreeSource(Path(worker.folder), None, bounds, written, places, served), draft)
         with builder.built(worker):
             if _lacks_program(worker, workspace(worker.name)):
                 raise NotMade(worker.command[0])
             owner, bounds = users.uid_of(build_account_of(worker.name)), Bounds(size=worker.build.disk_max)
             try:
-                return self._take(TreeSource(workspace(worker.name), owner, bounds, written, places), draft)
+                return self._take(TreeSource(workspace(worker.name), owner, bounds, written, places, served), draft)
             except Beyond as beyond:
                 raise TqunitsError(f"what its build made is not taken over: {beyond}") from None
 

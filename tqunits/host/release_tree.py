@@ -13,9 +13,10 @@ What is not taken, and told: anything but regular files, folders and links; stra
 worker's folder, what not everybody may read. What is not taken, and not told: `.git`, Python's byte
 code in a worker's folder (no source either), and what the source excludes.
 
-The copy belongs to root, 0644 or 0755. A file keeps its time, by which browsers know it and Python
-knows its byte code. A link keeps what it says, and never belongs to root: in a folder of root's
-that would count as root's decision about where a path leads (ownership.py).
+The copy belongs to root, 0644 or 0755. A file keeps its time, by which Python knows its byte code;
+one that is served keeps the second, and the rest tells its content (content_time.py). A link keeps
+what it says, and never belongs to root: in a folder of root's that would count as root's decision
+about where a path leads (ownership.py).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.host.content_time import content_time
 from tqunits.host.hostile_files import Untaken, file_copy, is_strange, is_taken_kind
 from tqunits.light_dataclass import dataclass
 from tqunits.system.survey import FOLDER, READ, Bounds, Tally, opened, opened_for_root
@@ -58,12 +60,17 @@ class TreeSource:
     bounds: Bounds
     without: frozenset[str] = frozenset()  # paths that are left out, with everything below them
     mount_points: tuple[str, ...] = ()  # folders that are made, and stay empty
+    served: PurePosixPath | None = None  # the folder that the router serves; None: none of it
 
     def takes(self, name: str, found: os.stat_result) -> bool:
         """Whether a file, a folder or a link is taken."""
         if is_strange(name) or not is_taken_kind(found):
             return False
         return found.st_uid == self.owner if self.owner is not None else _is_for_everybody(found.st_mode)
+
+    def serves(self, path: str) -> bool:
+        """Whether the router sends what has this path."""
+        return self.served is not None and PurePosixPath(path).is_relative_to(self.served)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +160,10 @@ class _TreeCopy:
         ):
             before = os.fstat(descriptor)
             with file_copy(reader, name, target, self.tally) as copy:
-                os.utime(copy, ns=(before.st_mtime_ns, before.st_mtime_ns))
+                time_ns = before.st_mtime_ns
+                if self.source.serves(path):
+                    time_ns = content_time(time_ns, reader, os.fstat(copy).st_size)
+                os.utime(copy, ns=(time_ns, time_ns))
             if _state(os.fstat(descriptor)) != _state(before):
                 raise ChangesMeanwhile(path)
             self.files += 1

@@ -69,6 +69,17 @@ def served(directory: str, release: ReleasedFiles | None) -> str:
     return release.directory if release is not None and os.path.lexists(release.link) else directory
 
 
+def switched_at(release: ReleasedFiles | None) -> int:
+    """When the link was switched to the release that is served, in seconds since 1970; 0: there is
+    no link. Each file of it is there since then, whatever its own time says (RFC 9110 §8.8.2): that
+    of an earlier release is served again after a rollback, and a build may give all its files one
+    time."""
+    try:
+        return 0 if release is None else int(os.lstat(release.link).st_mtime)
+    except OSError:
+        return 0
+
+
 def find(directory: str) -> Root:
     """Open the top folder. Raises TqunitsError when a rule refuses it, and OSError when it can not
     be opened or is not a folder."""

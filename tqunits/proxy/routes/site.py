@@ -30,7 +30,7 @@ from tqunits.http.media import media_of
 from tqunits.http.representation import Question, Reply, Representation, moved, refused, reply
 from tqunits.http.target import Target
 from tqunits.routing.released_files import ReleasedFiles
-from tqunits.system.published import Root, complaint, find, served
+from tqunits.system.published import Root, complaint, find, served, switched_at
 
 INDEX: Final = b"index.html"
 
@@ -104,7 +104,7 @@ _BY_ERROR: Final = {
 class Site:
     """One folder of files, and its place in the URI space."""
 
-    __slots__ = ("_alone", "_closed", "_directory", "_looked", "_prefix", "_release", "_root", "_second")
+    __slots__ = ("_alone", "_closed", "_directory", "_looked", "_prefix", "_release", "_root", "_second", "_since")
 
     def __init__(self, directory: str, prefix: str, release: ReleasedFiles | None = None, *, alone: bool) -> None:
         """`directory`: absolute. `prefix`: "/" or "/assets", after the route's. `release`: what is
@@ -115,6 +115,7 @@ class Site:
         self._alone = alone
         self._root: Root | None = None
         self._second = b""  # in which the top folder was looked up, as a Date
+        self._since = 0  # when its release was switched to, in seconds since 1970; 0: it is in none
         self._closed: Unsent | None = None  # why nothing in it is served
         self._looked = b""  # the second in which that was found
 
@@ -172,8 +173,8 @@ class Site:
                 if above != first:
                     os.close(above)
             if names[-1]:
-                return _named(folder, names[-1], question)
-            return _of_folder(folder, question)
+                return _named(folder, names[-1], question, self._since)
+            return _of_folder(folder, question, self._since)
         finally:
             if folder != first:
                 os.close(folder)
@@ -181,6 +182,7 @@ class Site:
     def _find(self, second: bytes) -> Root | None:
         """The top folder as it is now; None: there is none that may be served. Raises OSError."""
         self._root, self._second = None, b""  # its descriptor is closed, and a failure must not count for this second
+        self._since = switched_at(self._release)  # before it is opened: later, the time could be that of the next
         try:
             self._root = find(served(self._directory, self._release))
         except TqunitsError:
@@ -233,12 +235,12 @@ def _enter(above: int, name: bytes) -> int:
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def _named(folder: int, name: bytes, question: Question) -> Answer | Unsent:
+def _named(folder: int, name: bytes, question: Question, since: int) -> Answer | Unsent:
     """The file of that name in a folder; a redirect to it with a slash, if it is a folder with an
     index. Raises OSError."""
     file = _open(folder, name)
     if file.is_public:
-        return _send(folder, name, file, question)
+        return _send(folder, name, file, question, since)
     try:
         is_site = file.is_open_folder and _has_index(file.descriptor)
     finally:
@@ -246,21 +248,21 @@ def _named(folder: int, name: bytes, question: Question) -> Answer | Unsent:
     return _bodiless(moved(question)) if is_site else file.objection
 
 
-def _of_folder(folder: int, question: Question) -> Answer | Unsent:
+def _of_folder(folder: int, question: Question, since: int) -> Answer | Unsent:
     """The index of a folder. The URI must end with a slash, because relative links in the index
     depend on it."""
     if not question.target.path.endswith(b"/"):
         return _bodiless(moved(question)) if _has_index(folder) else _NO_INDEX
     index = _open_regular(folder, INDEX)
-    return _NO_INDEX if index is None else _send(folder, INDEX, index, question)
+    return _NO_INDEX if index is None else _send(folder, INDEX, index, question, since)
 
 
-def _send(folder: int, name: bytes, original: _File, question: Question) -> Answer:
+def _send(folder: int, name: bytes, original: _File, question: Question, since: int) -> Answer:
     """Answer with the file or its sibling; close what is not used. Raises OSError."""
     media = media_of(name)
     file, coding = _sibling(folder, name, original, question) if media.shrinks else (original, None)
     status, head, span = reply(
-        Representation(file.status.st_size, file.status.st_mtime_ns, media, coding),
+        Representation(file.status.st_size, file.status.st_mtime_ns, media, coding, since),
         question,
     )
     if span.length:
