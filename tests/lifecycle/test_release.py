@@ -57,6 +57,7 @@ results = st.builds(
     is_dirty=st.booleans() | st.none(),
     cleared=st.booleans(),
     left=st.lists(printable, max_size=release.MAX_LEFT).map(tuple),
+    left_count=numbers,
     why=printable,
     hint=st.lists(printable).map("\n".join),
 )
@@ -187,6 +188,7 @@ def test_a_manifest_that_is_none_is_refused(spoil: Spoil) -> None:
 
 BAD_RESULTS: dict[str, Spoil] = {
     "left-many": lambda found: found.update(left=["a"] * 11),
+    "left-count": lambda found: found.update(left_count=-1),
     "left-number": lambda found: found.update(left=[1]),
     "why-escape": lambda found: found.update(why="\x1b"),
     "hint-escape": lambda found: found.update(hint="\x1b"),

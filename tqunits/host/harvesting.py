@@ -141,8 +141,9 @@ class _Harvesting:
         taken = release_making.make(worker, layout, Builder(bus=self.bus, files=()), asked)
         release = release_manifests.folder_of(self.worker, layout) / taken.manifest.release
         unserved = release_access.unserved_files(worker, release)
-        left = tuple(taken.left.names)
-        return replace(_result(number, taken.manifest), is_new=taken.is_new, left=left, hint=unserved)
+        left, count = tuple(taken.left.names), taken.left.count
+        result = _result(number, taken.manifest)
+        return replace(result, is_new=taken.is_new, left=left, left_count=count, hint=unserved)
 
 
 def _result(number: int, there: Manifest) -> HarvestResult:

@@ -44,7 +44,7 @@ MAX_TOOLS: Final = 32
 """Programs of a toolchain: a preset names two or three."""
 
 MAX_LEFT: Final = 10
-"""Names that are told of what was left out."""
+"""Names that are told of what was left out; the others are counted."""
 
 MAX_WHY: Final = 4096
 """Characters of a reason: it may have a path (PATH_MAX)."""
@@ -119,7 +119,8 @@ class HarvestResult:
     revision: str | None = None
     is_dirty: bool | None = None
     cleared: bool = False  # there were caches, and they are removed
-    left: tuple[str, ...] = ()  # names that are not in the release, as they are told
+    left: tuple[str, ...] = ()  # names that are not in the release: some of them, as they are told
+    left_count: int = 0  # and how many there are
     why: str = ""  # why it failed; empty: all is done
     hint: str = ""  # what to do, or the last lines of the build; of what is done, what is left to do
 
@@ -185,6 +186,7 @@ def parse_result(document: str | bytes) -> HarvestResult:
         is_dirty=found.flag_or_none("is_dirty"),
         cleared=found.flag("cleared"),
         left=tuple(text(row, "left", _MAX_PATH) for row in found.rows("left", MAX_LEFT)),
+        left_count=found.number("left_count"),
         why=found.text("why", MAX_WHY),
         hint=found.lines("hint", MAX_WHY),
     )

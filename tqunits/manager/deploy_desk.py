@@ -27,7 +27,7 @@ from tqunits.lifecycle.release import FOLDER, BuildRequest, HarvestResult, is_re
 from tqunits.lifecycle.way_back import ways_back
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.deploy_log import DeployLog
-from tqunits.manager.deploy_sentences import told, unprunable, waits_for
+from tqunits.manager.deploy_sentences import left_out, told, unprunable, waits_for
 from tqunits.manager.files_switch import FilesSwitch
 from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
@@ -243,8 +243,7 @@ class Deploys:
         what = "is made" if made.is_new else "is there already: its sources are the same"
         self.log.step(worker, number, "take", f"release {made.release} {what}")
         if made.left:
-            names = ", ".join(made.left)
-            self.log.step(worker, number, "note", f"not in the release, because not everybody may read it: {names}")
+            self.log.step(worker, number, "note", left_out(made))
         if made.hint:
             self.log.step(worker, number, "note", made.hint)
         return made.release, made.is_new

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tqunits.lifecycle.deploys import DeployKind, DeployRecord
+from tqunits.lifecycle.release import HarvestResult
+
+_LONGEST_NAME: Final = 300
+"""Characters of each name that is told: MAX_LEFT of them fit a step's MAX_TEXT, with the number of
+the others behind them."""
 
 
 def told(record: DeployRecord) -> str:
@@ -25,3 +32,11 @@ def unprunable(record: DeployRecord) -> str:
     if record.kind is DeployKind.RESTART:
         return f"{record.worker} is being restarted: see 'tqunits history'"
     return f"{record.worker} is being deployed, and old releases go with that: see 'tqunits history'"
+
+
+def left_out(made: HarvestResult) -> str:
+    """Which files of the sources are not in a release that was made."""
+    names = ", ".join(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in made.left)
+    more = made.left_count - len(made.left)
+    others = f" and {more} more" if more > 0 else ""
+    return f"not in the release, because not everybody may read it: {names}{others}"
