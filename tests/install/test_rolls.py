@@ -103,6 +103,27 @@ def test_no_request_comes_to_an_instance_that_systemd_stops(rolling: Site) -> No
     assert [(run, at) for run, at in rows if run in begun and int(at) > begun[run]] == []
 
 
+def test_a_roll_restarts_nobody_who_requires_the_worker(rolling: Site) -> None:
+    """Something of it serves all the time. Who restarts it with systemctl restarts them too, and
+    who stops it stops them (systemd.unit(5), Requires=)."""
+    site = rolling
+    site.server(SERVER.format(replicas=2))
+    site.worker("beta", RESTART, program=RUDE)
+    site.worker("alpha", f"{RESTART}depends: [beta]\n", program=RUDE)
+    site.install()
+    runs = [site.machine.show(unit, "InvocationID") for unit in (UNIT, "tq-worker@alpha:2.service")]
+    with hammered(site, 20) as report:
+        site.run("deploy", "beta")
+        site.run("restart", "beta")
+    check(site, report)
+    assert runs == [site.machine.show(unit, "InvocationID") for unit in (UNIT, "tq-worker@alpha:2.service")]
+    site.machine.systemctl("restart", "tq-worker@beta.service")
+    wait(site, lambda: site.machine.show(UNIT, "ActiveState") == "active")
+    assert site.machine.show(UNIT, "InvocationID") != runs[0]
+    site.run("stop", "beta")
+    assert site.machine.show(UNIT, "ActiveState") == "inactive"
+
+
 def test_a_release_that_is_not_healthy_is_never_asked(rolling: Site) -> None:
     """The surge shows that it is not: no replica is touched."""
     site = rolling

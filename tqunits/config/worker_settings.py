@@ -485,7 +485,9 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         "[]",
         "list of workers and units",
         "Workers by name (all instances of each), and units of this host with their suffix, without which this worker "
-        "can not run.",
+        "can not run. A start of this worker starts them first. Who stops them stops it, and who restarts them with "
+        "systemctl restarts it; a deploy or a restart by tqunits that replaces their instances one after the other "
+        "does not.",
         feeds="Requires=",
     )
     unit = Setting(

@@ -219,7 +219,7 @@ class Roll:
     async def _run(self, method: str, whose: Instance) -> None:
         """Raises TqunitsError, with the sentence that `why` has; TimedOut when it did not get
         healthy in time."""
-        (ended,) = await unit_jobs.run_workers(self._hands.bus, method, [name.service(whose)])
+        ended = await unit_jobs.replace_instance(self._hands.bus, method, name.service(whose))
         if ended.result == "canceled":
             self._others.add(whose)
         if ended.result not in (STOPS if method == "StopUnit" else {"done"}):

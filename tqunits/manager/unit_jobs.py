@@ -1,7 +1,8 @@
 """Has systemd start, stop and restart units for the manager, waits for what comes of it, and finds
 out why it failed.
 
-The jobs have the mode `replace`, and go on whether somebody waits for them or not.
+The jobs go on whether somebody waits for them or not. They have the mode `replace`, but for the
+restarts of a roll (`replace_instance`).
 """
 
 from __future__ import annotations
@@ -34,14 +35,27 @@ class JobFailure:
 
 
 async def run_workers(
-    bus: Bus, method: str, units: Sequence[str], *, timeout_us: int = INFINITY
+    bus: Bus, method: str, units: Sequence[str], *, timeout_us: int = INFINITY, mode: str = "replace"
 ) -> Sequence[JobResult]:
     """What came of a job for each of these units of workers. One that has failed and waits for its
-    next start is started now. Raises TqunitsError."""
+    next start is started now. `mode`: of systemd's StartUnit(). Raises TqunitsError."""
     async with _jobs(bus) as jobs:
         if method != "StopUnit":
             await jobs.stop(pauses.cleared(bus, units), timeout_us=_PAUSE_US)
-        return await jobs.run(method, units, timeout_us=timeout_us)
+        return await jobs.run(method, units, timeout_us=timeout_us, mode=mode)
+
+
+async def replace_instance(bus: Bus, method: str, unit: str) -> JobResult:
+    """The same for one unit in a roll, whose worker goes on serving.
+
+    So a restart does not pass to those who require the unit (Requires=): systemd would restart all
+    of them at once, without taking them out of the traffic, and for each instance of the roll anew.
+    The job then starts nothing that the unit itself requires either. Raises TqunitsError.
+    """
+    async with _jobs(bus):  # which says so, where the bus is away
+        is_required = method == "RestartUnit" and bus.property_of(unit, "Unit", "RequiredBy", "as")
+    (ended,) = await run_workers(bus, method, [unit], mode="ignore-requirements" if is_required else "replace")
+    return ended
 
 
 async def run_once(bus: Bus, unit: str) -> JobResult:

@@ -60,10 +60,12 @@ class AsyncJobs:
         """Restart units, as `start`; those that do not run are started."""
         return await self.run("RestartUnit", units, timeout_us=timeout_us)
 
-    async def run(self, method: str, units: Sequence[str], *, timeout_us: int) -> tuple[JobResult, ...]:
+    async def run(
+        self, method: str, units: Sequence[str], *, timeout_us: int, mode: str = "replace"
+    ) -> tuple[JobResult, ...]:
         """Queue a job for each unit, and wait for all of them. A cancelled caller no longer waits;
-        the jobs go on."""
-        wishes = wishes_of(method, units)
+        the jobs go on. `mode`: of systemd's StartUnit()."""
+        wishes = wishes_of(method, units, mode)
         try:
             answers = [self._ask(wish) for wish in wishes]
             if answers:

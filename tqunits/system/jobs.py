@@ -37,6 +37,7 @@ class Wish:
 
     method: str  # StartUnit, StopUnit, RestartUnit, ReloadUnit
     unit: str
+    mode: str = "replace"  # org.freedesktop.systemd1(5), StartUnit()
 
 
 class Pending:
@@ -186,9 +187,9 @@ class _Wait:
         yield from (told(self._bus, wish, result) for wish, result in ended)
 
 
-def wishes_of(method: str, units: Sequence[str]) -> list[Wish]:
+def wishes_of(method: str, units: Sequence[str], mode: str = "replace") -> list[Wish]:
     """One request for each unit."""
-    return [Wish(method, unit) for unit in dict.fromkeys(units)]
+    return [Wish(method, unit, mode) for unit in dict.fromkeys(units)]
 
 
 def queued_as(bus: Bus, wish: Wish) -> str | JobResult:
@@ -200,7 +201,7 @@ def queued_as(bus: Bus, wish: Wish) -> str | JobResult:
     """
     is_alone = wish.method == "StartUnit" and wish.unit.endswith(".target")
     try:
-        return bus.queue(wish.method, wish.unit, "ignore-dependencies" if is_alone else "replace")
+        return bus.queue(wish.method, wish.unit, "ignore-dependencies" if is_alone else wish.mode)
     except Refused as refusal:
         is_done = wish.method == "StopUnit" and isinstance(refusal, NotLoaded)  # a unit that is not loaded does not run
         return JobResult(unit=wish.unit, result="done" if is_done else "refused", message=refusal.message)
