@@ -103,6 +103,7 @@ def install(folder: Path, *instances: str) -> None:
 
 T = TypeVar("T")
 Answer = Progressed | Problem | Callable[[], Progressed]
+Accepted = Sequence[DeployRecord] | Problem
 
 
 class Peer:
@@ -113,7 +114,7 @@ class Peer:
         self,
         folder: Path,
         *,
-        accepted: Sequence[DeployRecord] | Problem = (),
+        accepted: Accepted | Callable[[DeployOrder], Accepted] = (),
         script: Sequence[Answer | None] = (),
         history: Sequence[DeployRecord] | Problem = (),
         pruned: Mapping[str, Pruned] | Problem | None = None,
@@ -144,8 +145,10 @@ class Peer:
             self.prunes.append(deploy_protocol.prune_question(body))
             return deploy_protocol.pruned_body(_or_raise(self._pruned))
         assert target == deploy_protocol.DEPLOY
-        self.orders.append(deploy_protocol.deploy_order(body))
-        return deploy_protocol.deploys_body(_or_raise(self._accepted))
+        order = deploy_protocol.deploy_order(body)
+        self.orders.append(order)
+        accepted = self._accepted(order) if callable(self._accepted) else self._accepted
+        return deploy_protocol.deploys_body(_or_raise(accepted))
 
     def _told(self, target: str) -> Body:
         question = deploy_protocol.deploys_question(target)
@@ -178,10 +181,11 @@ class Said:
     err: str
 
 
-def verb(folder: Path, line: Sequence[str]) -> Said:
-    """Run a verb against the manager of that folder. Raises TqunitsError."""
+def verb(folder: Path, line: Sequence[str], output: Output | None = None) -> Said:
+    """Run a verb against the manager of that folder. Raises TqunitsError; what was said before that
+    is in `output`."""
     out, err = io.StringIO(), io.StringIO()
-    status = _run(folder, line, Output(out, err))
+    status = _run(folder, line, output or Output(out, err))
     return Said(status, out.getvalue(), err.getvalue())
 
 

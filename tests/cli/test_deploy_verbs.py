@@ -37,6 +37,7 @@ from tqunits.cli.deploy_progress import DeployWatch
 from tqunits.cli.main import main
 from tqunits.cli.output import Output
 from tqunits.control.deploy_protocol import (
+    MOST_WORKERS,
     DeployOrder,
     HistoryQuestion,
     Progressed,
@@ -266,6 +267,44 @@ async def test_several_go_on_until_all_have_ended(folder: Path) -> None:
     assert told.err.splitlines()[-1] == f"api runs {ID}, after 2.5s"
     numbers = [question.numbers for question in peer.questions if isinstance(question, ProgressQuestion)]
     assert numbers == [frozenset({5, 6}), frozenset({5})]
+
+
+MANY = [f"w{number:04}" for number in range(MOST_WORKERS + 1)]
+
+
+def of_many(order: DeployOrder) -> list[DeployRecord]:
+    """What the manager accepts of an order for some of these, which end at once."""
+    return [ended(replace(WAITING, number=MANY.index(w) + 1, worker=w), DeployOutcome.DONE) for w in order.workers]
+
+
+@pytest.mark.parametrize("line", [["deploy"], ["build", "w*"], ["deploy", "--detach"]], ids=" ".join)
+async def test_a_host_may_have_more_workers_than_one_request_can_name(tmp_path: Path, line: list[str]) -> None:
+    install(tmp_path, *MANY)
+    peer = Peer(tmp_path, accepted=of_many)
+    told = await said(tmp_path, line, peer)
+    assert told.status == ExitStatus.OK
+    assert [worker for order in peer.orders for worker in order.workers] == MANY
+    assert len(told.err.splitlines()) == len(MANY)
+
+
+async def test_what_was_accepted_of_many_goes_on_when_the_rest_is_refused(tmp_path: Path) -> None:
+    def answer(order: DeployOrder) -> list[DeployRecord] | Problem:
+        return of_many(order) if len(order.workers) > 1 else Problem(403, "not that one")
+
+    install(tmp_path, *MANY)
+    out, err = io.StringIO(), io.StringIO()
+    async with listening(Peer(tmp_path, accepted=answer)):
+        with pytest.raises(NotPermitted, match="not that one"):
+            await asyncio.to_thread(deploy_peer.verb, tmp_path, ["deploy"], Output(out, err))
+    assert err.getvalue() == "1000 are accepted; the manager goes on with it: 'tqunits history' shows how it ends\n"
+
+
+async def test_all_workers_of_a_large_host_are_pruned(tmp_path: Path) -> None:
+    install(tmp_path, *MANY)
+    peer = Peer(tmp_path, pruned={"w0001": Pruned((ID,))})
+    told = await said(tmp_path, ["prune"], peer)
+    assert (told.status, told.out) == (ExitStatus.OK, f"w0001: removed {ID}\n")
+    assert [worker for asked in peer.prunes for worker in asked.workers] == MANY
 
 
 async def test_those_that_failed_are_named_again(folder: Path) -> None:

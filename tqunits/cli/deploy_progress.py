@@ -11,6 +11,7 @@ import argparse
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tqunits.cli.context import Context
@@ -19,7 +20,7 @@ from tqunits.cli.output import Output
 from tqunits.cli.results import Progress, name_again
 from tqunits.cli.selection import named, parted, refuse_single
 from tqunits.control import deploying
-from tqunits.control.deploy_protocol import MOST_NUMBERS, DeployOrder, is_message
+from tqunits.control.deploy_protocol import MOST_NUMBERS, DeployOrder, in_requests, is_message
 from tqunits.control.deploying import Away
 from tqunits.errors import ExitStatus, NoSuchWorker, TqunitsError, UsageError
 from tqunits.host.installed import Installed, installed, served
@@ -78,18 +79,33 @@ def perform(order: DeployOrder, arguments: argparse.Namespace, context: Context)
     """Ask for it, and tell how it goes; returns the exit status. Raises TqunitsError."""
     if not is_message(order.message):
         raise UsageError(f"a message is one printable line of at most {MAX_MESSAGE} characters")
-    accepted = deploying.deploy(context.layout, order)
     form: DeployForm = Documents(context.output) if arguments.json else Lines(context.output)
-    for record in accepted:
-        form.accepted(record, is_left=arguments.detach)
-    if arguments.detach:
-        return ExitStatus.OK
+    accepted: list[DeployRecord] = []
     try:
+        _ask(order, accepted, context)
+        for record in accepted:
+            form.accepted(record, is_left=arguments.detach)
+        if arguments.detach:
+            return ExitStatus.OK
         ended = follow(accepted, form, context)
     except KeyboardInterrupt:
+        if not accepted:
+            raise
         context.output.message(f"interrupted; {goes_on(accepted)}")
         return INTERRUPTED
     return _conclude(ended, context.output)
+
+
+def _ask(order: DeployOrder, accepted: list[DeployRecord], context: Context) -> None:
+    """Ask for all, in as many requests as that needs, and add what is accepted. Raises
+    TqunitsError; what was accepted before goes on."""
+    try:
+        for workers in in_requests(order.workers):
+            accepted += deploying.deploy(context.layout, replace(order, workers=workers))
+    except TqunitsError:
+        if accepted:
+            context.output.message(f"{len(accepted)} are accepted; {goes_on(accepted)}")
+        raise
 
 
 def follow(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from tqunits.cli.deploy_words import SUPERSEDED
 from tqunits.cli.selection import parted
-from tqunits.control.deploy_protocol import MOST_WORKERS, DeployOrder
+from tqunits.control.deploy_protocol import DeployOrder, in_requests
 from tqunits.host.endings import Ending
 from tqunits.lifecycle.deploys import DeployKind, DeployOutcome, DeployRecord
 from tqunits.light_dataclass import dataclass
@@ -44,8 +44,8 @@ def restart_ways(
 
 def restart_orders(workers: Sequence[str]) -> Iterator[DeployOrder]:
     """The orders to the manager for their rolls: a host may have more than one order can name."""
-    for first in range(0, len(workers), MOST_WORKERS):
-        yield DeployOrder(tuple(workers[first : first + MOST_WORKERS]), DeployKind.RESTART)
+    for some in in_requests(workers):
+        yield DeployOrder(some, DeployKind.RESTART)
 
 
 def endings_of(record: DeployRecord, instances: Iterable[Instance], *, is_left: bool) -> tuple[Ending, ...]:

@@ -26,7 +26,7 @@ done now, 403 for a caller without the right, 503 where polkit forbids it to the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tqunits.control.protocol import LONGEST_WAIT_US, MAX_ANSWER, Body, Problem
@@ -260,6 +260,12 @@ def _fitting(records: Iterable[DeployRecord]) -> list[Mapping[str, object]]:
 
 def _limit(digits: str | None) -> int:
     return min(int(digits or USUAL_DEPLOYS), MOST_DEPLOYS)
+
+
+def in_requests(workers: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """These workers, as many at a time as one request can name: a host may have more."""
+    for first in range(0, len(workers), MOST_WORKERS):
+        yield tuple(workers[first : first + MOST_WORKERS])
 
 
 def _refuse_others(body: Body, keys: frozenset[str]) -> None:

@@ -21,7 +21,7 @@ from dataclasses import asdict
 from tqunits.cli.context import Context
 from tqunits.cli.deploy_progress import whole_workers
 from tqunits.control import deploying
-from tqunits.control.deploy_protocol import Pruned, PruneQuestion
+from tqunits.control.deploy_protocol import Pruned, PruneQuestion, in_requests
 from tqunits.errors import ExitStatus
 
 
@@ -34,10 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Prune."""
-    asked = PruneQuestion(tuple(whole_workers(arguments.names, context)), arguments.caches)
-    pruned = {
-        worker: each for worker, each in sorted(deploying.prune(context.layout, asked).items()) if each != Pruned()
-    }
+    workers = whole_workers(arguments.names, context)
+    questions = (PruneQuestion(some, arguments.caches) for some in in_requests(workers))
+    answers = (deploying.prune(context.layout, asked) for asked in questions)
+    found = sorted((worker, each) for answer in answers for worker, each in answer.items() if each != Pruned())
+    pruned = dict(found)
     if arguments.json:
         rows = [{"worker": worker, **asdict(each)} for worker, each in pruned.items()]
         context.output.json("prune", 1, pruned=rows)
