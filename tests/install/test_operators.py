@@ -154,6 +154,25 @@ def test_he_starts_stops_and_restarts_with_and_without_the_manager(
     assert run(operated, alice, "restart", "alpha", "beta")[0] == 5
 
 
+def test_of_all_workers_his_own_are_rolled_and_the_others_refused_by_name(operated: Site, alice: str) -> None:
+    """One that is another's is no reason to restart his own at once, with requests that wait."""
+    operated.worker("gamma")
+    operated.install()
+    others = {unit: operated.machine.show(unit, "MainPID") for unit in (BETA, "tq-worker@gamma.service")}
+    before = operated.machine.show(ALPHA, "MainPID")
+    status, said = run(operated, alice, "restart", "--all")
+    assert status == 5, said
+    assert "is started beside the others" in said
+    assert operated.machine.show(ALPHA, "MainPID") != before
+    assert "beta: you are not permitted to restart tq-worker@beta.service" in said
+    assert "gamma: you are not permitted to restart tq-worker@gamma.service" in said
+    assert said.splitlines()[-1] == "failed: beta, gamma"
+    assert others == {unit: operated.machine.show(unit, "MainPID") for unit in others}
+    status, said = run(operated, alice, "restart", "alpha", "beta", "--json")
+    rows = {row["worker"]: row["result"] for row in json.loads(said[said.index("{") :])["jobs"]}
+    assert (status, rows) == (5, {"alpha": "done", "beta": "refused"})
+
+
 def test_nobody_waits_for_what_he_has_stopped(operated: Site, alice: str) -> None:
     assert ask(operated, alice, "/stop", {"worker": "alpha"})[0] == 200
     assert operated.get("/alpha/environment")[0] == 503, "at once: it would wait for a minute"

@@ -2,12 +2,14 @@
 restarted by systemd at once.
 
 The manager's part goes on without whoever has asked for it. Where no manager answers, or where it
-may do nothing, systemd is asked for all.
+may do nothing, systemd is asked for all. Of an operator the manager takes his own workers; about
+each of the others systemd is asked, which refuses, unless a rule of the administrator's allows it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
 
@@ -38,9 +40,13 @@ def restart(workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespac
     TqunitsError."""
     outdated = lifecycle.tell_outdated(workers, context)
     until = _deadline(arguments)
-    ways, accepted = _asked(workers, bus, arguments, context)
+    own, others = _parted(workers, context)
+    ways, accepted = _asked(own, bus, arguments, context)
     try:
-        ended = _direct([each for each in workers if each.instance in ways.direct], bus, arguments, context)
+        ended = [
+            *_direct([each for each in own if each.instance in ways.direct], bus, arguments, context),
+            *(ending for each in others for ending in _direct_or_denied(each, bus, arguments, context)),
+        ]
         records = _followed(accepted, arguments, context, until)
     except KeyboardInterrupt:
         if not accepted:
@@ -55,7 +61,7 @@ def restart(workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespac
     rolled = [
         each
         for record in records
-        for each in endings_of(record, _replicas(record, workers, ways), is_left=arguments.no_block)
+        for each in endings_of(record, _replicas(record, own, ways), is_left=arguments.no_block)
     ]
     return _conclude([*ended, *rolled], workers, accepted, outdated, arguments, context)
 
@@ -63,6 +69,16 @@ def restart(workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespac
 def _deadline(arguments: argparse.Namespace) -> float | None:
     timeout_us = timeout_of(arguments)
     return None if timeout_us >= INFINITY else time.monotonic() + timeout_us / 1e6
+
+
+def _parted(workers: Sequence[Installed], context: Context) -> tuple[Sequence[Installed], Sequence[Installed]]:
+    """Those that an operator may restart, and the others. There are no others for root, and for who
+    operates none of these, which the manager or systemd tells him."""
+    if context.user_mode or os.geteuid() == 0:
+        return workers, ()
+    operated = {each.get("worker") for each in managers.instances(context.layout) or ()}
+    own = [each for each in workers if each.worker in operated]
+    return (own, [each for each in workers if each.worker not in operated]) if own else (workers, ())
 
 
 def _asked(
@@ -117,6 +133,18 @@ def _direct(
     ended = endings.judged(results, context.layout, user_mode=context.user_mode)
     tell_failures(ended, context.output)
     return ended
+
+
+def _direct_or_denied(worker: Installed, bus: Bus, arguments: argparse.Namespace, context: Context) -> Sequence[Ending]:
+    """The same for one that the caller may have no right to: that is no reason to leave the others
+    as they are."""
+    try:
+        return _direct([worker], bus, arguments, context)
+    except NotPermitted as error:
+        details = (("hint", error.hint),) if error.hint else ()
+        denied = Ending(unit=worker.unit, result="refused", sentence=error.message, details=details, is_denied=True)
+        tell_failures([denied], context.output)
+        return (denied,)
 
 
 def _followed(

@@ -1,7 +1,7 @@
 """Jobs on the command line: how long to wait for them, and the messages at their end.
 
-The exit status is 0 when all have succeeded, 6 when all failures are time-outs or failed health
-checks, otherwise 1.
+The exit status is 0 when all have succeeded, 5 when one was not permitted, 6 when all failures are
+time-outs or failed health checks, otherwise 1.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ def status_of(ended: Iterable[Ending]) -> ExitStatus:
     failed = [each for each in ended if each.sentence]
     if not failed:
         return ExitStatus.OK
+    if any(each.is_denied for each in failed):
+        return ExitStatus.NOT_PERMITTED
     return ExitStatus.TIMEOUT if all(each.is_slow for each in failed) else ExitStatus.FAILED
 
 

@@ -37,6 +37,7 @@ class Ending:
     judgement: Judgement | None = None  # of a worker that failed
     remark: str = ""  # in the text output only
     is_slow: bool = False  # it took too long, or the health check failed
+    is_denied: bool = False  # who asks may not ask for it
 
 
 def judged(results: Iterable[JobResult], layout: Layout, *, user_mode: bool) -> tuple[Ending, ...]:

@@ -25,10 +25,11 @@ install --now' builds it). A worker that was deployed starts with the release th
 'tqunits deploy' takes what its folder has now.
 
 An operator of a worker (grants.NAME.operators) needs no root. The manager does it for him and
-writes down who has asked; without the manager polkit's rule lets him ask systemd himself.
+writes down who has asked; without the manager polkit's rule lets him ask systemd himself. Those of
+several workers that he does not operate are refused by name, and the others are restarted.
 
 Exit status: 0 all run, 1 one failed, or a newer deploy came before it, 6 one did not get healthy in
-time, 4 no such worker, 5 not permitted, 130 interrupted.
+time, 4 no such worker, 5 not permitted, for one of them at least, 130 interrupted.
 """
 
 from __future__ import annotations
