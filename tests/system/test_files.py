@@ -144,6 +144,26 @@ async def test_a_lock_held_elsewhere_is_waited_for_and_its_holder_told(tmp_path:
     assert told == [str(holder.pid)]
 
 
+def test_a_turn_of_another_is_known_although_nobody_was_waited_for(tmp_path: Path) -> None:
+    """It wrote what was read before: `tqunits scale` its file, between an install's reading and the
+    lock."""
+    path = tmp_path / "install.lock"
+    with files.lock(path, since=files.last_turn(path)) as has_changed:
+        assert has_changed, "it is not known who has had it"
+    before = files.last_turn(path)
+    with files.lock(path, since=before) as has_changed:
+        assert not has_changed
+        during = files.last_turn(path)
+        os.utime(path, ns=(0, (during - 1_000_000) * 1000))  # it lasts for a second
+        during = files.last_turn(path)
+    assert before != during, "whoever reads now may read what is about to be changed"
+    with files.lock(path, since=during) as has_changed:
+        assert has_changed
+    os.utime(path, ns=(0, 0))
+    with files.lock(path, since=before) as has_changed:
+        assert has_changed
+
+
 def test_a_second_lock_in_the_same_process_is_refused_too(tmp_path: Path) -> None:
     with files.lock(tmp_path / "lock"), pytest.raises(TqunitsError), files.lock(tmp_path / "lock"):
         pass

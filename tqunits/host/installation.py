@@ -65,14 +65,23 @@ class Outlook:
     obstacles: tuple[Diagnostic, ...]  # what is in the way of addresses; an error where the address can not be had
 
 
+def last_turn(layout: Layout) -> int:
+    """When the lock was last taken or released. Ask before the configuration is read: what `tqunits
+    scale` writes under the lock may come after that."""
+    return files.last_turn(Path(layout.install_lock))
+
+
 def install(
-    loaded: Loaded, premises: Premises, options: Options, choice: Choice, tell: Tell, *, timeout_us: int
+    loaded: Loaded, premises: Premises, options: Options, choice: Choice, tell: Tell, *, since: int, timeout_us: int
 ) -> Installation:
-    """Install. Raises ConfigurationError, NoSuchWorker or TqunitsError when nothing can be
-    installed at all."""
+    """Install. `since`: the last turn before `loaded` was read; if there was one since then, it is
+    read again.
+
+    Raises ConfigurationError, NoSuchWorker or TqunitsError when nothing can be installed at all.
+    """
     layout = premises.layout
-    with Bus(user_mode=premises.user_mode) as bus, _turn(layout, choice, tell) as has_waited:
-        loaded = prepare.configured(premises) if has_waited else loaded  # it may have changed meanwhile
+    with Bus(user_mode=premises.user_mode) as bus, _turn(layout, choice, tell, since) as has_changed:
+        loaded = prepare.configured(premises) if has_changed else loaded
         restored = lost_drop_ins.put_back(layout, bus)
         for path in restored:
             tell(Restoration(path))
@@ -117,11 +126,11 @@ def errors_of(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     return [each for each in found if each.severity is Severity.ERROR]
 
 
-def _turn(layout: Layout, choice: Choice, tell: Tell) -> AbstractContextManager[bool]:
-    """The lock of whoever changes what is installed. In it: whether another had to be waited
-    for."""
+def _turn(layout: Layout, choice: Choice, tell: Tell, since: int) -> AbstractContextManager[bool]:
+    """The lock of whoever changes what is installed. In it: whether another one has had it since
+    then."""
     wait = (lambda holder: tell(Turn(holder))) if choice.waits else False
-    return files.lock(Path(layout.install_lock), wait=wait)
+    return files.lock(Path(layout.install_lock), wait=wait, since=since)
 
 
 def _built(

@@ -146,12 +146,21 @@ def sync_file_system(folder: Path) -> None:
         raise TqunitsError(f"{folder} could not be written to the disk: {done.stderr.strip()[-_SHOWN:]}")
 
 
-@contextmanager
-def lock(path: Path, *, wait: bool | Callable[[str], None] = False) -> Iterator[bool]:
-    """Hold the lock on this file, which is made if missing. The kernel releases it when the process
-    ends. Yields whether it had to be waited for.
+class Held(TqunitsError):
+    """Another process holds a lock."""
 
-    Raises TqunitsError at once when another process holds it: two runs in a row would surprise more
+    def __init__(self, path: Path, holder: str) -> None:
+        message = f"another tqunits is at work (process {holder}, lock {path})"
+        super().__init__(message, hint="wait until it is done, and try again")
+
+
+@contextmanager
+def lock(path: Path, *, wait: bool | Callable[[str], None] = False, since: int | None = None) -> Iterator[bool]:
+    """Hold the lock on this file, which is made if missing. The kernel releases it when the process
+    ends. Yields whether it had to be waited for, or, with `since` (`last_turn` of before), whether
+    another process has held it since then: both its begin and its end write to the file.
+
+    Raises Held at once when another process holds it: two runs in a row would surprise more
     than an error. With `wait` the lock is waited for; a function is told first which process holds
     it. The file is closed to others, because flock(2) needs no right to write: who may open a lock
     file for reading may hold the lock for ever.
@@ -162,17 +171,26 @@ def lock(path: Path, *, wait: bool | Callable[[str], None] = False) -> Iterator[
         os.fchmod(descriptor, 0o600)
         holder = _lock(descriptor)
         if holder and not wait:
-            message = f"another tqunits is at work (process {holder}, lock {path})"
-            raise TqunitsError(message, hint="wait until it is done, and try again")
+            raise Held(path, holder)
         if holder:
             if callable(wait):
                 wait(holder)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        has_changed = since is not None and os.fstat(descriptor).st_mtime_ns // 1000 != since
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield bool(holder)
+        try:
+            yield bool(holder) or has_changed
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def last_turn(path: Path) -> int:
+    """When somebody last took or released the lock on this file, in µs since 1970; 0: nobody is
+    known to have had it."""
+    return made_us(path) or 0
 
 
 def is_absent(path: Path | str) -> bool:

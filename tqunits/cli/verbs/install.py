@@ -57,7 +57,7 @@ from tqunits.cli.selection import workers_meant
 from tqunits.cli.wording import Teller, describe
 from tqunits.errors import Diagnostic, ExitStatus, UsageError
 from tqunits.host import unfit
-from tqunits.host.installation import Installation, Outlook, errors_of, install, outlook, tell_refused
+from tqunits.host.installation import Installation, Outlook, errors_of, install, last_turn, outlook, tell_refused
 from tqunits.host.live import Difference
 from tqunits.host.prepare import Choice, configured
 from tqunits.host.vanishing import INSIST
@@ -141,10 +141,11 @@ def carry_out(
     """Install, and say what was done. `done_before`: steps that the verb has taken already, in
     which case there was something to do."""
     context.require_root("installing units")
+    since = last_turn(context.layout)
     loaded = configured(context.premises)  # before anything is locked, built or asked
     context.output.diagnostics(unfit.refuse_unfit(loaded.configured().server, context.layout))
     tell = Teller(context.output, quiet=arguments.quiet)
-    done = install(loaded, context.premises, options, choice, tell, timeout_us=timeout_of(arguments))
+    done = install(loaded, context.premises, options, choice, tell, since=since, timeout_us=timeout_of(arguments))
     done = replace(done, plan=replace(done.plan, steps=(*done_before, *done.plan.steps)))
     _say(done, context.output)
     status = status_of(done.endings) if done.is_whole else ExitStatus.FAILED  # graver than a matter of time
