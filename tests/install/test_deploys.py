@@ -354,6 +354,31 @@ def test_what_has_not_changed_waits_for_no_build(deploying: Site) -> None:
     assert "no build has a cache" in site.run("prune", "beta", "--caches")
 
 
+def test_a_build_of_an_install_and_a_prune_of_its_caches_take_turns(deploying: Site) -> None:
+    """flock(1) stands for the other one, at the moment when it has begun and no unit of it runs."""
+    site, lock, tqunits = deploying, "/var/lib/tqunits/built/beta/build.lock", deploying.machine.tqunits_path
+    site.worker("beta")
+    site.machine.write(f"{ROOT}/workers/beta/make", f"#!/bin/sh\n{MAKE}\n", 0o755)
+    site.yaml("beta", "path: /beta\ntype: exec\nbuild: [./make]\ncommand: [bin/run]\n")
+    site.install()
+    prune = site.machine.run(["flock", lock, tqunits, "prune", "beta", "--caches"], check=False, merge=True)
+    assert "it is being built, and its caches are in use" in prune.stdout
+    assert (prune.returncode, site.machine.exists("/var/cache/tqunits/builds/beta")) == (1, True)
+    site.machine.write(f"{ROOT}/workers/beta/make", f"#!/bin/sh\necho again\n{MAKE}\n", 0o755)
+    removal = f"echo begun; until [ -e {ROOT}/go ]; do :; done; rm -r /var/cache/tqunits/builds/beta"
+    with site.machine.start(["flock", lock, "sh", "-c", removal]) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "begun\n"
+        with site.machine.start([tqunits, "install", "--now"]) as install:
+            assert install.stderr is not None
+            assert any("waiting until it is done" in line for line in install.stderr), "it says so, and waits"
+            assert site.machine.show("tq-build@beta.service", "ActiveState") == "inactive"
+            site.machine.write(f"{ROOT}/go", "")
+            install.communicate()
+    assert install.returncode == 0
+    assert site.machine.exists("/var/cache/tqunits/builds/beta"), "the build began after the removal"
+
+
 def test_an_instance_that_comes_back_runs_the_stable_release(deploying: Site) -> None:
     """Its link of before names an older one."""
     site = deploying

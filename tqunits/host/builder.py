@@ -23,8 +23,8 @@ ends it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tqunits import placeholders
@@ -33,7 +33,7 @@ from tqunits.host import build_results, built
 from tqunits.host.build_results import Harvest, NotMade
 from tqunits.host.built import Glance
 from tqunits.host.lacking import Lacking, command_missing
-from tqunits.host.progress import BarredFiles, OwnFiles, Tell, ignore, waiting
+from tqunits.host.progress import BarredFiles, OwnFiles, Tell, Turn, ignore, waiting
 from tqunits.host.source_tree import Sources
 from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.lifecycle.outcome import Failure, JobResult
@@ -128,6 +128,10 @@ class Builder:
 
         Raises BuildFailed, also in the place of NotMade; and TqunitsError.
         """
+        with _turn(worker.name, wait=lambda holder: self.tell(Turn(holder))):
+            yield from self._built(worker)
+
+    def _built(self, worker: Worker) -> Iterator[None]:
         self._lay_down(worker)
         built.lend(worker, SYSTEM_LAYOUT, users.group_of(build_account_of(worker.name)))
         units = unit.units(worker)
@@ -216,14 +220,25 @@ def remains(worker: str | None) -> tuple[Path, ...]:
 def clear_caches(worker: str, bus: Bus) -> bool:
     """Remove what the builds of a worker have kept for the next ones: whether there was anything.
     Raises TqunitsError while it is built, and OSError."""
-    loaded = bus.list_units([name.build(worker), name.fetch(worker)])
-    if any(each.job or not each.is_resting for each in loaded):
-        raise TqunitsError(
-            "it is being built, and its caches are in use", hint=f"systemctl status {name.build(worker)}"
-        )
-    there = [path for path in _caches(worker) if os.path.lexists(path)]
-    _remove(there)
-    return bool(there)
+    in_use = TqunitsError("it is being built, and its caches are in use", hint=f"systemctl status {name.build(worker)}")
+    try:
+        with _turn(worker):
+            loaded = bus.list_units([name.build(worker), name.fetch(worker)])
+            if any(each.job or not each.is_resting for each in loaded):
+                raise in_use
+            there = [path for path in _caches(worker) if os.path.lexists(path)]
+            _remove(there)
+            return bool(there)
+    except files.Held:
+        raise in_use from None
+
+
+def _turn(worker: str, *, wait: Callable[[str], None] | bool = False) -> AbstractContextManager[bool]:
+    """The lock of whoever builds a worker or removes its caches: the units, the workspace and the
+    caches of its builds are there once. Install, which builds in the worker's folder, and
+    tq-harvest@NAME, which can not write to /run, take it both; who makes a release holds
+    `release_store.exclusively` already. Raises files.Held, unless it waits."""
+    return files.lock(built.remains(worker, SYSTEM_LAYOUT) / "build.lock", wait=wait)
 
 
 def of_before() -> tuple[Path, ...]:
