@@ -70,7 +70,7 @@ DOORS = {
     "jinja2": {"units/templates.py"},
     "yaml": {"config/nodes.py"},
     "uvloop": {"system/loop.py"},
-    "inotify_simple": {"system/inotify.py"},
+    "inotify_simple": {"system/inotify_queue.py"},
     "subprocess": {"system/process.py"},
 }
 

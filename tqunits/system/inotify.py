@@ -1,5 +1,4 @@
-"""Reports changes of files in folders on the event loop (inotify(7)). The only module that imports
-inotify_simple.
+"""Reports changes of files in folders on the event loop (inotify(7)).
 
 A folder is watched, not a file: careful programs rename a new file over the old one, and a watch on
 the file would stay with the old one. The callback gets a name only; the caller looks at the file
@@ -8,7 +7,7 @@ changed.
 
 All folders share one inotify instance, of which a user may have only 128 (max_user_instances). A
 folder with more than MAX_RATE events a second is not watched any more, so that a program that
-writes there can not keep this process busy.
+writes there can not keep this process busy. Whole trees of folders are in tree_watch.py.
 """
 
 from __future__ import annotations
@@ -20,10 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-try:
-    from inotify_simple import INotify, flags  # noqa: TID251 - this is its door
-except ModuleNotFoundError:  # Debian has no package of it: ours brings the module along
-    from tqunits.system.inotify_simple import INotify, flags  # pyright: ignore[reportMissingImports]
+from tqunits.system.inotify_queue import (
+    CHANGES,
+    GONE,
+    NOT_THROUGH_LINKS,
+    ONLY_FOLDERS,
+    OVERFLOW,
+    OWN,
+    EventRate,
+    InotifyQueue,
+)
 
 OnChange = Callable[[str | None], None]
 """Gets the name of a file, or None."""
@@ -34,9 +39,9 @@ OnGone = Callable[[], None]
 MAX_RATE: Final = 1000
 """Events of one folder in a second. Only a deploy that writes so many files anew reaches this."""
 
-_CHANGES: Final = flags.CREATE | flags.CLOSE_WRITE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE
-_OWN: Final = flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR | flags.DONT_FOLLOW
-_GONE: Final = flags.IGNORED | flags.UNMOUNT | flags.MOVE_SELF
+_ALL: Final = 1 << 20
+"""Bytes of 16384 events, which is all that the queue holds, with names of up to 47 bytes. If there
+are more, the bell rings once more."""
 
 
 def ignored() -> None:
@@ -49,8 +54,7 @@ class FolderWatch:
     def __init__(self, watches: FolderWatches, number: int, on_change: OnChange, on_gone: OnGone) -> None:
         self._watches = watches
         self._number = number
-        self._second = 0
-        self._events = 0
+        self._rate = EventRate()
         self.on_change = on_change
         self.on_gone = on_gone
 
@@ -65,8 +69,7 @@ class FolderWatch:
 
     def is_too_busy(self, events: int, second: int) -> bool:
         """Count the events of this second."""
-        self._second, self._events = second, events + (self._events if second == self._second else 0)
-        return self._events > MAX_RATE
+        return self._rate.count(events, second) > MAX_RATE
 
 
 class FolderWatches:
@@ -76,7 +79,7 @@ class FolderWatches:
         """Raises OSError: the user has no inotify instance left."""
         self._loop = loop
         self._known: dict[int, FolderWatch] = {}
-        self._inotify = INotify(nonblocking=True)
+        self._inotify = InotifyQueue()
         loop.add_reader(self._inotify.fileno(), self._read)
 
     def add(self, folder: Path, on_change: OnChange, on_gone: OnGone = ignored) -> FolderWatch:
@@ -86,7 +89,7 @@ class FolderWatches:
         A link in the place of the folder is not followed. If a folder is watched twice, only the
         last caller gets its changes.
         """
-        number = self._inotify.add_watch(folder, _CHANGES | _OWN)
+        number = self._inotify.watch(folder, CHANGES | OWN | ONLY_FOLDERS | NOT_THROUGH_LINKS)
         self._known[number] = watch = FolderWatch(self, number, on_change, on_gone)
         return watch
 
@@ -99,7 +102,7 @@ class FolderWatches:
         if self.knows(number, watch):
             del self._known[number]
             with contextlib.suppress(OSError):  # it has just gone by itself
-                self._inotify.rm_watch(number)
+                self._inotify.unwatch(number)
 
     def close(self) -> None:
         """Watch nothing more."""
@@ -109,12 +112,12 @@ class FolderWatches:
 
     def _read(self) -> None:
         """Report each name once, however often it has changed."""
-        events = self._inotify.read(timeout=0)
-        if any(event.mask & flags.Q_OVERFLOW for event in events):
+        events = self._inotify.read()
+        if any(event.mask & OVERFLOW for event in events):
             for watch in tuple(self._known.values()):
                 watch.on_change(None)
         self._drop_the_busy(Counter(event.wd for event in events))
-        for number, name, gone in dict.fromkeys((e.wd, e.name, bool(e.mask & _GONE)) for e in events):
+        for number, name, gone in dict.fromkeys((e.wd, e.name, bool(e.mask & GONE)) for e in events):
             known = self._known.get(number)
             if known is None:
                 continue
@@ -137,20 +140,20 @@ class FolderBell:
 
     def __init__(self) -> None:
         """Raises OSError: the user has no inotify instance left."""
-        self._inotify = INotify(nonblocking=True)
+        self._inotify = InotifyQueue()
 
     def add(self, folder: Path) -> None:
         """Ring for this folder, too, if it is there and can be read."""
         with contextlib.suppress(OSError):
-            self._inotify.add_watch(folder, _CHANGES | flags.ONLYDIR | flags.DONT_FOLLOW)
+            self._inotify.watch(folder, CHANGES | ONLY_FOLDERS | NOT_THROUGH_LINKS)
 
     def fileno(self) -> int:
         """Readable when it has rung."""
-        return int(self._inotify.fileno())
+        return self._inotify.fileno()
 
     def clear(self) -> None:
         """Forget what has rung."""
-        self._inotify.read(timeout=0)
+        self._inotify.read(_ALL)
 
     def close(self) -> None:
         """Ring no more."""

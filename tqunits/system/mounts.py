@@ -25,18 +25,33 @@ class FilePlace(NamedTuple):
     path: bytes  # below the file system's root, which is "/"
 
 
+class Mount(NamedTuple):
+    """A line of mountinfo."""
+
+    number: bytes
+    root: FilePlace  # what of its file system is mounted
+    point: bytes  # where, as this process sees it
+    type: str  # of the file system: "ext4", "fuse.sshfs"
+
+
+def read_mount(line: bytes) -> Mount:
+    """A line of mountinfo, as the kernel writes it."""
+    fields = line.split()
+    end_of_optional = fields.index(b"-", 6)
+    root = FilePlace(fields[2], _plain(fields[3]))
+    return Mount(fields[0], root, _plain(fields[4]), os.fsdecode(_plain(fields[end_of_optional + 1])))
+
+
+def mount_of(folder: Path) -> Mount:
+    """What a folder lies in. Raises OSError; waits where its file system does not answer."""
+    return _mount_and_path(folder)[0]
+
+
 def place_of(folder: Path) -> FilePlace:
     """The place of a folder that exists. Raises OSError."""
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        path = os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink())
-        mount = _mount_of(descriptor)
-    finally:
-        os.close(descriptor)
-    with open("/proc/self/mountinfo", "rb") as lines:  # noqa: PTH123 - as below
-        fields = next(fields for fields in map(bytes.split, lines) if fields[0] == mount)
-    below = os.path.relpath(path, _plain(fields[4]))
-    return FilePlace(fields[2], os.path.normpath(os.path.join(_plain(fields[3]), below)))  # noqa: PTH118 - bytes
+    mount, path = _mount_and_path(folder)
+    below = os.path.relpath(path, mount.point)
+    return mount.root._replace(path=os.path.normpath(os.path.join(mount.root.path, below)))  # noqa: PTH118 - bytes
 
 
 def everywhere() -> Iterator[FilePlace]:
@@ -71,7 +86,19 @@ def _of_process(process: str) -> Iterator[FilePlace]:
             raise
 
 
-def _mount_of(descriptor: int) -> bytes:
+def _mount_and_path(folder: Path) -> tuple[Mount, bytes]:
+    """The mount of a folder, and the folder's path without links."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        path = os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink())
+        number = _mount_number(descriptor)
+    finally:
+        os.close(descriptor)
+    with open("/proc/self/mountinfo", "rb") as lines:  # noqa: PTH123 - as above
+        return next(read_mount(line) for line in lines if line.split(b" ", 1)[0] == number), path
+
+
+def _mount_number(descriptor: int) -> bytes:
     """The ID of the mount that it lies in (proc_pid_fdinfo(5))."""
     lines = Path(f"/proc/self/fdinfo/{descriptor}").read_bytes().splitlines()
     return next(line.split()[1] for line in lines if line.startswith(b"mnt_id:"))
