@@ -18,7 +18,7 @@ from tqunits.alone import verdicts
 from tqunits.alone.variables import RESERVED
 from tqunits.config.parse import Text, WorkerText, parse_server, parse_workers
 from tqunits.config.presets import BY_FILE, BY_PROGRAM, PRESETS
-from tqunits.config.setting import Setting
+from tqunits.config.setting import File, Setting
 from tqunits.config.settings import GROUPS, SERVER, WORKER
 from tqunits.config.start_files import starting_files
 from tqunits.control import deploy_protocol, manager_protocol, protocol
@@ -115,7 +115,7 @@ def setting(row: Setting[object]) -> str:
     default = "must be written" if row.default is None else f"default: {row.default}"
     facts = [f"Feeds {row.feeds}."] if row.feeds else []
     facts += [] if row.in_effect else ["Read and checked, but not in effect yet."]
-    facts += [] if row.for_all or row.key not in WORKER else ["Not allowed in the defaults of tqunits.yaml."]
+    facts += [] if row.for_all or row.file is File.SERVER else ["Not allowed in the defaults of tqunits.yaml."]
     head = f".TP\n{bold(row.key)}: {roff(row.takes)} ({roff(default)})\n"
     return head + line(" ".join([row.doc, *facts]))
 

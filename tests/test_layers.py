@@ -27,6 +27,7 @@ LAYER = {
     "resources": -1,
     "layout": -1,
     "printable": -1,
+    "watch": -1,
     "model": 0,
     "placeholders": 0,
     "boot": 0,

@@ -19,6 +19,7 @@ from tqunits.health import Health
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.resources import Limits, Share
+from tqunits.watch import ServerWatch, WatchRules
 
 INFINITY = 2**64 - 1
 """UINT64_MAX: systemd's "infinity" for sizes and spans, on D-Bus too."""
@@ -53,6 +54,11 @@ class Mode(StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+def is_on(setting: bool | None, mode: Mode) -> bool:  # noqa: FBT001 - the setting itself
+    """Whether a setting is on whose null means: in development mode."""
+    return mode is Mode.DEVELOPMENT if setting is None else setting
 
 
 class WorkerType(StrEnum):
@@ -255,16 +261,6 @@ class ProxyRules:
     max_response_fields: int
     raw_path: bool
     via: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchRules:
-    """What triggers a rebuild; `enabled` None means: in development mode."""
-
-    enabled: bool | None
-    paths: tuple[str, ...]
-    ignore: tuple[str, ...]
-    debounce: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -518,6 +514,7 @@ class Server:
     timeouts: ServerTimeouts
     tls: Tls
     manager: ManagerSettings
+    watch: ServerWatch
     grants: Mapping[str, Grant]  # by worker, or ANYBODY
     scale: Mapping[str, int]  # worker -> how many instances, whatever its worker.yaml says
     bounds: Limits  # what `defaults` and the table give: more than that needs root's files or a grant

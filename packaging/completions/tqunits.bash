@@ -95,6 +95,7 @@ _tqunits() {
         manager,--control) return ;;
         manager,--metrics) return ;;
         manager,--rolls) return ;;
+        manager,--workers) _tqunits_value folder; return ;;
     esac
     if [[ $typed == -* ]]; then
         case $verb in
@@ -132,7 +133,7 @@ _tqunits() {
             maintenance) _tqunits_offer -h --help --all --json --text ;;
             resume) _tqunits_offer -h --help --all --json ;;
             proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --unready --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
-            manager) _tqunits_offer -h --help --control --metrics --rolls ;;
+            manager) _tqunits_offer -h --help --control --metrics --rolls --workers --new --configuration ;;
             harvest) _tqunits_offer -h --help ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --running --json ;;

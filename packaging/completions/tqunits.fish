@@ -272,6 +272,9 @@ complete -c tqunits -n '__tqunits_verb manager' -s h -l help -d 'show this help 
 complete -c tqunits -n '__tqunits_verb manager' -l control -d 'where to make a control socket, if systemd passes none' -x
 complete -c tqunits -n '__tqunits_verb manager' -l metrics -d 'where to answer GET /metrics (manager.metrics)' -x
 complete -c tqunits -n '__tqunits_verb manager' -l rolls -d 'how many workers are replaced at once (manager.max_parallel_rolls)' -x
+complete -c tqunits -n '__tqunits_verb manager' -l workers -d 'the folder of the workers\' folders (workers.directory)' -x -a '(__fish_complete_directories)'
+complete -c tqunits -n '__tqunits_verb manager' -l new -d 'have new folders of workers installed by themselves (watch.new)'
+complete -c tqunits -n '__tqunits_verb manager' -l configuration -d 'have changes of tqunits.yaml applied by themselves (watch.enabled)'
 complete -c tqunits -n '__tqunits_verb harvest' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb harvest' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb completion' -s h -l help -d 'show this help message and exit'

@@ -120,7 +120,7 @@ def test_every_field_has_the_type_of_its_setting() -> None:
 
 IMPORTS = """
 from functools import partial
-import tqunits.health as health, tqunits.model as model, tqunits.resources as resources
+import tqunits.health as health, tqunits.model as model, tqunits.resources as resources, tqunits.watch as watch
 from tqunits.config.layers import Values
 from tqunits.config.server_settings import ServerSettings
 from tqunits.config.worker_settings import WorkerSettings

@@ -213,12 +213,12 @@ def test_a_setting_to_come_is_noted_once_when_it_is_a_default_and_never_when_nob
 
 def test_install_warns_of_settings_to_come_in_the_files_that_are_meant() -> None:
     common = server("defaults: {scaling: {max_workers: 3}}")
-    texts = [worker_text("api", "path: /a\ntype: go\nwatch: {debounce: 1s}"), worker_text("b", "path: /b\ntype: go")]
+    texts = [worker_text("api", "path: /a\ntype: go\nruntime: {max_age: 1s}"), worker_text("b", "path: /b\ntype: go")]
     configuration = parse_workers(texts, common).configuration
     assert configuration is not None
     of_all, of_b = (ineffective.warnings(configuration, names) for names in ({"api", "b"}, {"b"}))
     assert [finding.message for finding in of_all] == [
-        "'watch.debounce' is not in effect yet",
+        "'runtime.max_age' is not in effect yet",
         "'scaling.max_workers' is not in effect yet",
     ]
     assert of_b == of_all[1:]

@@ -10,6 +10,7 @@ from tqunits.config.parse import WorkerText, parse_workers
 
 from .mistakes_of_folders import OF_FOLDERS
 from .mistakes_of_running import OF_RUNNING
+from .mistakes_of_watching import OF_WATCHING
 from .parsing import Mistake, api, errors, server, text
 
 OF_FILES: dict[str, Mistake] = {
@@ -345,7 +346,7 @@ OF_FILES: dict[str, Mistake] = {
     "no-mapping": Mistake("- path: /a", 1, 1, "the file holds settings, one 'key: value' per line", None),
 }
 
-TABLES = (OF_FILES, OF_RUNNING, OF_FOLDERS)
+TABLES = (OF_FILES, OF_RUNNING, OF_FOLDERS, OF_WATCHING)
 IN_WORKER = {key: mistake for table in TABLES for key, mistake in table.items()}
 
 

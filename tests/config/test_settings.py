@@ -34,12 +34,13 @@ DESIGNED = {
         scaling.idle_stop timeouts.start timeouts.stop timeouts.drain timeouts.request timeouts.read timeouts.write
         timeouts.idle timeouts.stream proxy.on_client_gone proxy.max_response_head proxy.max_response_fields
         proxy.max_body proxy.max_inflight proxy.queue_timeout proxy.retry proxy.buffer_requests
-        watch.enabled watch.paths watch.ignore watch.debounce sandbox depends.after depends.requires static.directory
-        static.prefix unit""",
+        watch.enabled watch.paths watch.ignore watch.live watch.debounce watch.max_wait
+        sandbox depends.after depends.requires static.directory static.prefix unit""",
     File.SERVER: """mode listen workers.directory workers.port_range proxy.processes proxy.trusted_proxies
         proxy.access_log proxy.max_connections proxy.max_connections_per_client proxy.max_request_line
         proxy.max_head proxy.max_fields timeouts.head timeouts.idle timeouts.drain tls.certificate tls.key
-        tls.redirect tls.hsts manager.metrics manager.max_parallel_rolls manager.keep_releases""",
+        tls.redirect tls.hsts manager.metrics manager.max_parallel_rolls manager.keep_releases
+        watch.enabled watch.new""",
 }
 
 

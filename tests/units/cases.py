@@ -41,7 +41,6 @@ from tqunits.model import (
     Static,
     Timeouts,
     Tls,
-    WatchRules,
     Worker,
     WorkersSettings,
     WorkerType,
@@ -50,6 +49,7 @@ from tqunits.resources import Descriptors, Limits, Share
 from tqunits.units.ports import assign_ports
 from tqunits.units.rendering import RenderedFile, render
 from tqunits.units.surges import with_surges
+from tqunits.watch import ServerWatch, WatchRules
 
 TEMPLATES = {p.name: p.read_text() for p in (Path(__file__).parents[2] / "unit-templates").glob("*.j2")}
 
@@ -122,6 +122,7 @@ def server(**changes: Any) -> Server:
             timeouts=ServerTimeouts(head=10 * SECOND, idle=120 * SECOND, drain=30 * SECOND),
             tls=Tls(certificate=None, key=None, redirect=False, hsts=0),
             manager=metrics_at(None),
+            watch=ServerWatch(enabled=None, new=None),
             grants={},
             scale={},
             bounds=limits(),
@@ -200,7 +201,7 @@ def worker(name: str, **changes: Any) -> Worker:
             raw_path=False,
             via=False,
         ),
-        watch=WatchRules(enabled=None, paths=("src",), ignore=(), debounce=50_000),
+        watch=WatchRules(enabled=None, paths=(".",), ignore=(), live=(), debounce=SECOND // 10, max_wait=2 * SECOND),
         sandbox=Sandbox(profile=Profile.STANDARD, relaxations=()),
         depends=Depends(after=(), requires=()),
         writable=(),

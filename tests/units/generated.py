@@ -234,6 +234,11 @@ ALONG: Mapping[str, Mapping[str, str | None]] = {
     "tls.hsts": {"tls.certificate": "/c/"},
     "tls.key": {"tls.certificate": "/c.pem"},
     "tls.redirect": {"tls.certificate": "/c/"},
+    "watch.debounce": {"watch.enabled": "true"},
+    "watch.ignore": {"watch.enabled": "true"},
+    "watch.live": {"watch.enabled": "true", "sandbox": "writable-code"},
+    "watch.max_wait": {"watch.enabled": "true"},
+    "watch.paths": {"watch.enabled": "true"},
     "watchdog": {"service_type": "notify"},
 }
 """The other settings that a setting needs to have an effect; None: a setting that must be left

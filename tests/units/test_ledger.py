@@ -17,7 +17,14 @@ from .cases import Case, configuration, target, worker
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,23}", fullmatch=True)
 NUMBERS = st.integers(1, 9999)
-FILES_ALONE = st.builds(LedgerEntry, worker=NAMES, number=NUMBERS, source=st.text(), source_hash=st.none() | st.text())
+FILES_ALONE = st.builds(
+    LedgerEntry,
+    worker=NAMES,
+    number=NUMBERS,
+    source=st.text(),
+    source_hash=st.none() | st.text(),
+    watch=st.none() | st.text(),
+)
 
 
 def drop_in(worker_name: str) -> str:
@@ -64,6 +71,7 @@ def altered(**members: object) -> str:
         "[" * 100_000,
         altered(source=None),
         altered(source_hash=1),
+        altered(watch=1),
         altered(drop_in=drop_in("web")),
         altered(drop_in="[Service]\nExecStart=/bin/sh\n"),
     ],

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -152,6 +153,15 @@ def test_a_change_of_limits_alone_restarts_nothing_and_keeps_the_time() -> None:
     made = changed(worker("api"), replace(worker("api"), limits=limits(tasks_max=7)))
     assert kinds(made.steps) == ["WriteFile", "ReloadDaemon"]
     assert [step.keep_time for step in made.steps if isinstance(step, WriteFile)] == [True]
+
+
+@pytest.mark.parametrize("options", [NOW, Options()], ids=["now", "later"])
+@pytest.mark.parametrize("rules", [{"enabled": True}, {"enabled": True, "ignore": ("*.tmp",)}], ids=["on", "rules"])
+def test_a_change_of_what_is_watched_restarts_nothing(rules: Mapping[str, Any], options: Options) -> None:
+    api = worker("api")
+    made = changed(api, replace(api, watch=replace(api.watch, **rules)), options)
+    assert kinds(made.steps) == ["WriteFile", "ReloadDaemon"]
+    assert made.pending == ()
 
 
 def test_who_has_edited_a_drop_in_has_what_it_said_then() -> None:

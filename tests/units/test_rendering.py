@@ -27,6 +27,7 @@ from tqunits.model import (
     SettingOrigin,
     Static,
     Tls,
+    WorkersSettings,
     WorkerType,
 )
 from tqunits.routing.codec.document import files_alone, installed_routes, with_workers, without
@@ -34,9 +35,23 @@ from tqunits.routing.codec.schema import parse_snapshot
 from tqunits.routing.released_files import ReleasedFiles
 from tqunits.routing.snapshot import StaticFiles
 from tqunits.units import environment, name, sandbox
-from tqunits.units.rendering import render
+from tqunits.units.rendering import refusals, render
 from tqunits.units.unitfile import last_value
-from units.cases import CASES, MIB, SECOND, TEMPLATES, Case, build, case, runtime, samples, target, worker
+from tqunits.watch import ServerWatch
+from units.cases import (
+    CASES,
+    MIB,
+    SECOND,
+    TEMPLATES,
+    Case,
+    build,
+    case,
+    configuration,
+    runtime,
+    samples,
+    target,
+    worker,
+)
 from units.cases import sandbox as holes
 
 
@@ -444,6 +459,68 @@ def test_in_a_users_manager_it_is_for_that_user() -> None:
     lines = rendered(CASES["user"], name.CONTROL_TEMPLATE)
     assert {"ListenStream=/run/user/1000/tqunits/proxy/%i/control.sock", "SocketMode=0600"} <= set(lines)
     assert not any(line.startswith("SocketUser=") for line in lines)
+
+
+WHAT_IT_APPLIES = {
+    "nothing in production": (None, None, Mode.PRODUCTION, []),
+    "all in development": (None, None, Mode.DEVELOPMENT, ["--new", "--configuration"]),
+    "what is written": (False, True, Mode.PRODUCTION, ["--new"]),
+    "not what is switched off": (True, False, Mode.DEVELOPMENT, ["--configuration"]),
+}
+
+
+@pytest.mark.parametrize(("enabled", "new", "mode", "flags"), WHAT_IT_APPLIES.values(), ids=WHAT_IT_APPLIES)
+@pytest.mark.parametrize("user_mode", [False, True], ids=["system", "user"])
+def test_the_manager_is_told_what_it_has_applied(
+    enabled: bool | None,  # noqa: FBT001
+    new: bool | None,  # noqa: FBT001
+    mode: Mode,
+    flags: list[str],
+    user_mode: bool,  # noqa: FBT001
+) -> None:
+    """With --user there is no tq-apply.service."""
+    one = case(watch=ServerWatch(enabled=enabled, new=new), mode=mode, user_mode=user_mode)
+    (command,) = (line for line in rendered(one, name.MANAGER) if line.startswith("ExecStart="))
+    words = command.split(" --workers /srv/tqunits/workers", 1)[1].split()
+    assert words == ([] if user_mode else flags)
+
+
+def in_directory(path: str, *, new: bool | None) -> Case:
+    workers = WorkersSettings(directory=PurePosixPath(path), port_range=(9000, 9999))
+    return case(workers=workers, watch=ServerWatch(enabled=None, new=new))
+
+
+def at(folder: str, *, watched: bool | None) -> Case:
+    api = worker("api", folder=PurePosixPath(folder))
+    return case(replace(api, watch=replace(api.watch, enabled=watched)))
+
+
+WHAT_IT_SEES = {
+    "usual": (at("/srv/api", watched=True), "yes", "yes"),
+    "a home": (at("/home/ann/api", watched=True), "read-only", "yes"),
+    "root's": (at("/root/api", watched=True), "read-only", "yes"),
+    "a home of one that is not watched": (at("/home/ann/api", watched=None), "yes", "yes"),
+    "temporary": (at("/tmp/api", watched=True), "yes", "no"),
+    "new ones": (in_directory("/var/tmp/w", new=True), "yes", "no"),
+    "new ones in a home": (in_directory("/home/ann", new=True), "read-only", "yes"),
+    "no new ones": (in_directory("/var/tmp/w", new=None), "yes", "yes"),
+}
+
+
+@pytest.mark.parametrize(("one", "homes", "temporary"), WHAT_IT_SEES.values(), ids=WHAT_IT_SEES)
+def test_the_manager_sees_the_folders_that_it_watches(one: Case, homes: str, temporary: str) -> None:
+    assert {f"ProtectHome={homes}", f"PrivateTmp={temporary}", "ProtectSystem=strict"} <= set(
+        rendered(one, name.MANAGER)
+    )
+
+
+def test_more_than_a_line_of_writable_folders_is_refused() -> None:
+    many = tuple(f"{at:03}{'x' * 1000}" for at in range(70))
+    api = worker("api", writable=many)
+    watched = replace(api, watch=replace(api.watch, enabled=True))
+    assert list(refusals(configuration(api), target())) == []
+    (found,) = refusals(configuration(watched), target())
+    assert "a text of " in found.diagnostic().message
 
 
 def test_a_worker_can_be_taken_out_of_a_snapshot() -> None:

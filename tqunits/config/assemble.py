@@ -41,12 +41,12 @@ from tqunits.model import (
     Static,
     Timeouts,
     Tls,
-    WatchRules,
     Worker,
     WorkersSettings,
     WorkerType,
 )
 from tqunits.resources import Limits
+from tqunits.watch import ServerWatch, WatchRules
 
 T = TypeVar("T")
 
@@ -158,6 +158,7 @@ def server(
         timeouts=fill(ServerTimeouts, _SERVER["timeouts"]),
         tls=fill(tls, _SERVER["tls"]),
         manager=fill(ManagerSettings, _SERVER["manager"]),
+        watch=fill(ServerWatch, _SERVER["watch"]),
         bounds=bounds.fill(Limits, _WORKER["limits"]),
         allowances={row.name: bounds[row] for row in (W.disk_max, W.min_workers)},
         origins=values.origins,

@@ -19,6 +19,7 @@ from tqunits.config.reject import did_you_mean
 from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
 from tqunits.config.values import print_permyriad, print_size, print_span
+from tqunits.config.watch_settings import MOST_CHARACTERS
 from tqunits.config.words import is_worker_name
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.health import HealthType
@@ -256,6 +257,21 @@ def _signals(draft: Draft) -> Iterator[NodeProblem]:
         yield NodeProblem(node, message, "write another signal for one of them")
 
 
+def _watch(draft: Draft) -> Iterator[NodeProblem]:
+    """A default of max_wait gives way to a longer debounce; a written one would contradict it."""
+    debounce, max_wait = draft.worker.watch.debounce, draft.worker.watch.max_wait
+    if max_wait < debounce and draft.values.written(W.max_wait):
+        message = f"watch.max_wait: {print_span(max_wait)} is less than debounce"
+        yield NodeProblem(draft.place(W.max_wait), message, f"write {print_span(debounce)} or more")
+    lengths = {row: sum(map(len, draft.values[row])) for row in (W.watch_paths, W.watch_ignore, W.watch_live)}
+    if (total := sum(lengths.values())) > MOST_CHARACTERS:
+        longest = max(lengths, key=lambda row: lengths[row])
+        message = f"{longest.key}: with the other lists of watch it has {total} characters"
+        yield NodeProblem(
+            draft.place(longest), message, f"write at most {MOST_CHARACTERS}: a folder stands for its files"
+        )
+
+
 _WORKER_RULES: tuple[Callable[[Draft], Iterator[NodeProblem]], ...] = (
     _program,
     _php,
@@ -270,6 +286,7 @@ _WORKER_RULES: tuple[Callable[[Draft], Iterator[NodeProblem]], ...] = (
     _slashes,
     _depends,
     _signals,
+    _watch,
 )
 
 

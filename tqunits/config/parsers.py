@@ -74,12 +74,14 @@ def choice(enum: type[E]) -> Parser[E]:
     return scalar(lambda text: one_of(enum, text))
 
 
-def listing(convert: Callable[[str], T], *, least: int = 0) -> Parser[tuple[T, ...]]:
+def listing(convert: Callable[[str], T], *, least: int = 0, most: int | None = None) -> Parser[tuple[T, ...]]:
     """A list, or one value alone; null is an empty list. No value may come twice."""
     item = scalar(convert)
 
     def parse(node: Node) -> tuple[T, ...]:
         nodes = items_of(node)
+        if most is not None and len(nodes) > most:
+            raise invalid(nodes[most], f"has {len(nodes)} values", f"a list of this kind has at most {most}")
         results = _each(nodes, item)
         _refuse_twice(nodes, results)
         if len(results) < least:
@@ -177,6 +179,20 @@ def day(text: str) -> int:
     if span > DAY:
         raise Reject(f"{shown(text)} is more than {values.print_span(DAY)}", f"write at most {values.print_span(DAY)}")
     return span
+
+
+def span_up_to(most: int) -> Parser[int]:
+    """A time span of at most so many µs."""
+
+    def check(text: str) -> int:
+        span = values.span(text)
+        if span > most:
+            raise Reject(
+                f"{shown(text)} is more than {values.print_span(most)}", f"write at most {values.print_span(most)}"
+            )
+        return span
+
+    return scalar(check)
 
 
 def whole_seconds(text: str) -> int:

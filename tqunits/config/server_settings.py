@@ -205,6 +205,27 @@ class ServerSettings:
         "Releases of a worker that are kept. Older ones are removed after a deploy, or by `tqunits prune`, but not "
         "those that run, nor the last stable one.",
     )
+    watch_enabled = _row(
+        "watch.enabled",
+        optional(scalar(values.boolean)),
+        "null",
+        "true | false | null",
+        "Whether a change of this file, or of one in tqunits.yaml.d, is applied by itself, as `tqunits apply` does: "
+        "a file with an error changes nothing, no worker is removed, and none that runs is stopped. null: in "
+        "development mode only. For the files of workers it is watch.enabled of worker.yaml that counts, which "
+        "`defaults` may have for all of them.",
+        feeds="ExecStart= of tq-manager.service",
+    )
+    watch_new = _row(
+        "watch.new",
+        optional(scalar(values.boolean)),
+        "null",
+        "true | false | null",
+        "Whether a new folder in workers.directory is installed by itself as soon as it has a valid worker.yaml. null: "
+        "in development mode only. A folder that goes takes no worker with it: that one is served on until "
+        "`tqunits apply` or `tqunits uninstall`.",
+        feeds="ExecStart= of tq-manager.service",
+    )
     grants = Setting(
         "grants",
         read_grants,

@@ -13,6 +13,7 @@ from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.server_settings import ServerSettings
 from tqunits.config.setting import Setting
 from tqunits.config.signal_settings import SignalSettings
+from tqunits.config.watch_settings import WatchSettings
 from tqunits.config.worker_settings import WorkerSettings
 
 GROUPS = {
@@ -26,7 +27,7 @@ GROUPS = {
     "scaling": "how many instances run",
     "timeouts": "time spans; 0 or infinity is no limit",
     "proxy": "what the router does",
-    "watch": "which changed files cause a rebuild",
+    "watch": "what is done by itself when files change",
     "depends": "what this worker needs; a list alone, depends: [api, postgresql.service], is its requires",
     "static": "files that the router serves itself",
     "workers": "where the workers are, and their ports",
@@ -40,7 +41,13 @@ def _rows(table: type) -> dict[str, Setting[object]]:
     return {row.key: row for row in vars(table).values() if isinstance(row, Setting)}
 
 
-WORKER = {**_rows(WorkerSettings), **_rows(HealthSettings), **_rows(SignalSettings), **_rows(ProxySettings)}
+WORKER = {
+    **_rows(WorkerSettings),
+    **_rows(WatchSettings),
+    **_rows(HealthSettings),
+    **_rows(SignalSettings),
+    **_rows(ProxySettings),
+}
 SERVER = _rows(ServerSettings)
 SETTINGS: tuple[Setting[object], ...] = (*WORKER.values(), *SERVER.values())
 """Every setting, in the order for readers."""

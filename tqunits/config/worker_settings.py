@@ -12,6 +12,7 @@ from tqunits.config.passthrough import directives
 from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.setting import Setting
 from tqunits.config.signal_settings import SignalSettings
+from tqunits.config.watch_settings import WatchSettings
 from tqunits.model import Listen, RestartPolicy, ServiceType, WorkerType
 from tqunits.resources import LIMITS
 
@@ -29,7 +30,7 @@ def _limit(name: str, parse: parsers.Parser[T], default: str, takes: str, doc: s
     return Setting(f"limits.{name}", parse, default, takes, doc, feeds=f"{LIMITS[name].name}=")
 
 
-class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
+class WorkerSettings(ProxySettings, SignalSettings, HealthSettings, WatchSettings):
     """The settings of worker.yaml."""
 
     path = Setting(
@@ -540,29 +541,6 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         _SPAN,
         "Stop the worker without requests for so long; 0: never.",
         in_effect=False,
-    )
-
-    watch_enabled = Setting(
-        "watch.enabled", optional(_TRUTH), "null", f"{_BOOLEAN} | null", "null: in development mode.", in_effect=False
-    )
-    watch_paths = Setting(
-        "watch.paths",
-        listing(words.path),
-        "[src, bin, public, views, config]",
-        "list of paths",
-        "Folders and files below the worker's folder.",
-        in_effect=False,
-    )
-    watch_ignore = Setting(
-        "watch.ignore",
-        listing(words.word),
-        "[]",
-        "list of patterns",
-        "Names that do not count, such as '*.tmp'.",
-        in_effect=False,
-    )
-    debounce = Setting(
-        "watch.debounce", _NO_LIMIT_SPAN, "50ms", _SPAN, "Quiet time after a change before it counts.", in_effect=False
     )
 
     static_directory = Setting(

@@ -9,7 +9,7 @@ from tqunits.host import built, lacking
 from tqunits.host.built import Glance
 from tqunits.host.installed import Installed
 from tqunits.layout import Layout
-from tqunits.model import Worker
+from tqunits.model import OriginKind, Worker
 from tqunits.units import sandbox
 
 ADVICE = "'tqunits install --now' builds it"
@@ -48,6 +48,19 @@ def without_documents(worker: Worker) -> Iterator[Diagnostic]:
         key = "php.document_root" if worker.origins["command"].mark is None else "command"
         mark = worker.origins[key].mark or Mark(str(worker.source), 1, 1)
         yield Diagnostic(severity=Severity.WARNING, message=f"{key}: {lack.reason}", mark=mark, hint=lack.hint)
+
+
+def unwatched(worker: Worker) -> Iterator[Diagnostic]:
+    """The paths of `watch` in worker.yaml that are not there; for `check`. Those of `defaults` are
+    for all workers, so one that a worker has not is no mistake."""
+    origin = worker.origins["watch.paths"]
+    if origin.kind is not OriginKind.WORKER or origin.mark is None:
+        return
+    marks = [mark for _, mark in origin.items] or [origin.mark]
+    for path, mark in zip(worker.watch.paths, marks, strict=False):
+        if lacking.is_missing(worker, path):
+            message = f"watch.paths: {path} does not exist in {worker.folder}, so nothing of it is watched yet"
+            yield Diagnostic(severity=Severity.WARNING, message=message, mark=mark, hint="make it, or leave it out")
 
 
 def outdated_of(workers: Iterable[Installed], layout: Layout) -> Mapping[str, str]:

@@ -66,6 +66,18 @@ def documents_missing(worker: Worker) -> Lacking | None:
     return Lacking(worker=worker.name, reason=f"its folder {folder} does not exist, which php serves", hint=hint)
 
 
+def is_missing(worker: Worker, path: str) -> bool:
+    """Whether a path below the worker's folder is not there. What we may not look at counts as
+    there."""
+    try:
+        os.lstat(worker.folder / path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def lacking_to_build(worker: Worker) -> Lacking | None:
     """What the host lacks to build this worker; None when nothing."""
     return _program_missing(worker, worker.build.command[0], "to build it")

@@ -38,7 +38,7 @@ from tqunits.model import (
 )
 from tqunits.system import files
 from tqunits.system.bus import Bus
-from tqunits.units import accounts, addresses, ledger, name, turnover, upkeep
+from tqunits.units import accounts, addresses, ledger, name, turnover, upkeep, watch_scope
 from tqunits.units.kept import kept_instances
 from tqunits.units.ledger import LedgerEntry
 from tqunits.units.observed import Observed, ObservedFile
@@ -99,7 +99,12 @@ class Prepared:
         """The workers that consist of static files only, and are installed as they are
         configured."""
         return tuple(
-            LedgerEntry(worker=w.name, source=str(w.source), source_hash=w.source_hash)
+            LedgerEntry(
+                worker=w.name,
+                source=str(w.source),
+                source_hash=w.source_hash,
+                watch=watch_scope.note_of(w, self.present.server.mode, self.target),
+            )
             for w in self.present.workers
             if not _has_unit(w)
         )

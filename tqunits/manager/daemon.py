@@ -54,6 +54,9 @@ class ManagerSetup:
     notifier: Notifier
     is_journal: bool  # stderr is the journal
     rolls: int  # workers that are replaced at once
+    workers: Path  # the folder of the workers' folders
+    takes_new: bool  # a new folder there is installed
+    applies_configuration: bool  # a change of tqunits.yaml is applied
     metrics: str | None = None  # 127.0.0.1:PORT or [::1]:PORT, where it answers GET /metrics
 
 

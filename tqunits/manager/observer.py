@@ -236,6 +236,7 @@ def place_of(found: Installed, public: str | None) -> Place:
         source=ledger.source,
         public=public,
         health=ledger.health,
+        watch=ledger.watch,
         operators=ledger.operators,
         is_surge=ledger.is_surge,
     )

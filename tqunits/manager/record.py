@@ -13,6 +13,7 @@ from tqunits.health import Health, HealthType
 from tqunits.lifecycle.state import AT_REST, Event, State
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
+from tqunits.units.watch_note import WatchNote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Place:
     source: str  # its worker.yaml
     public: str | None = None  # the folder whose files the router serves, absolute
     health: Health | None = None  # the rules of its checks; None: its drop-in does not say
+    watch: WatchNote | None = None  # what of its worker's files is watched; None: they are not
     operators: tuple[str, ...] = ()  # who may operate the worker: users, and groups as %group
     is_surge: bool = False  # none of its worker's replicas: it runs during a roll only
 

@@ -11,6 +11,7 @@ worker's name.
     files below its own folder                      any other file, judged by who may change it
     strict, standard, jit, and their parts          legacy, and every other relaxation
     limits up to the defaults                       higher ones
+    the watch of its own files                      -
     Description=, Documentation=                    other directives; other units in any directive
 """
 

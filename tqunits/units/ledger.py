@@ -7,8 +7,9 @@ enablement and the source.
 
 Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "drop_in": TEXT |
 null}}}`. NAME is an instance's, `api` or `api:2`, because each instance has a drop-in of its own. A
-worker of static files only has none: null. It has `source_hash` instead, which a drop-in has in its
-text: the hash of the worker.yaml that is installed.
+worker of static files only has none: null. It has instead what a drop-in has in its text:
+`source_hash`, the hash of the worker.yaml that is installed, and, if its files are watched,
+`watch` (watch_note.py). An earlier release leaves out what it does not know.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class LedgerEntry:
     source: str
     drop_in: str | None = field(default=None, repr=False)
     source_hash: str | None = None  # of a worker of static files only, unless an earlier release has written it
+    watch: str | None = None  # of a worker of static files only whose files are watched: the note
 
     @property
     def whose(self) -> Instance:
@@ -81,7 +83,8 @@ def dump(entries: Iterable[LedgerEntry]) -> str:
 
 
 def _members(entry: LedgerEntry) -> Mapping[str, str | None]:
-    known = {} if entry.source_hash is None else {"source_hash": entry.source_hash}
+    more = {"source_hash": entry.source_hash, "watch": entry.watch}
+    known = {key: text for key, text in more.items() if text is not None}
     return {"source": entry.source, "drop_in": entry.drop_in, **known}
 
 
@@ -110,11 +113,18 @@ def _entry(known: object, members: object) -> LedgerEntry:
     whose = name.instance(known) if isinstance(known, str) else None
     if whose is None or not isinstance(members, dict):
         raise TypeError
-    source, drop_in, source_hash = members["source"], members["drop_in"], members.get("source_hash")
-    if not (isinstance(source, str) and isinstance(drop_in, str | None) and isinstance(source_hash, str | None)):
+    source, drop_in = members["source"], members["drop_in"]
+    source_hash, watch = members.get("source_hash"), members.get("watch")
+    texts = (drop_in, source_hash, watch)
+    if not (isinstance(source, str) and all(isinstance(text, str | None) for text in texts)):
         raise TypeError
     if drop_in is not None and getattr(unitfile.ledger(drop_in), "worker", None) != whose.worker:
         raise ValueError
     return LedgerEntry(
-        worker=whose.worker, number=whose.number, source=source, drop_in=drop_in, source_hash=source_hash
+        worker=whose.worker,
+        number=whose.number,
+        source=source,
+        drop_in=drop_in,
+        source_hash=source_hash,
+        watch=watch,
     )

@@ -25,12 +25,12 @@ from tqunits.model import (
     Instance,
     KillMode,
     Listen,
-    ManagerSettings,
     Server,
     SignalRules,
     Worker,
     WorkerType,
     account_of,
+    is_on,
 )
 from tqunits.units import (
     accounts,
@@ -49,6 +49,7 @@ from tqunits.units import (
     release_unit,
     sandbox,
     unitfile,
+    watch_scope,
 )
 from tqunits.units.environment import served_folder
 from tqunits.units.grants import grant_of
@@ -148,6 +149,7 @@ def refusals(configuration: Configuration, target: Host, copies: credentials.Cop
                 build_units.values(worker, unit, target)
             if release_unit.has_any(worker, target):
                 release_unit.values(worker, configuration.server.mode, target, {}, ())
+            quote.text(watch_scope.note_of(worker, configuration.server.mode, target) or "")
         except TqunitsError as error:
             yield refusal(worker, error.message, error.hint)
 
@@ -277,8 +279,18 @@ class _Rendering:
         enabled = worker.runs_in(self._configuration.server.mode)
         digest = unitfile.restart_hash(body)
         operators = grant_of(worker, self._configuration.server).operators
+        watch = watch_scope.note_of(worker, self._configuration.server.mode, self._target)
         notes = [
-            *_ledger(worker, port, socket, copies=copies, operators=operators, restart_hash=digest, enabled=enabled),
+            *_ledger(
+                worker,
+                port,
+                socket,
+                copies=copies,
+                watch=watch,
+                operators=operators,
+                restart_hash=digest,
+                enabled=enabled,
+            ),
             *([unitfile.SURGE] if whose == worker.surge else []),
         ]
         unit = name.service(whose)
@@ -319,6 +331,7 @@ def _shared_values(
     absent = ["--traffic", str(layout.traffic), "--unready", str(layout.unready)]
     served = (folder for worker in configuration.workers if (folder := served_folder(worker)))
     homes = any(sandbox.hidden_home(path) for path in (*map(PurePosixPath, target.program), *served))
+    watched = tuple(_watched(configuration, target))
     return {
         "user_mode": target.user_mode,
         "systemd": target.systemd,
@@ -335,7 +348,9 @@ def _shared_values(
         "repair": quote.path(str(layout.repair_request)),
         "repairing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "repair"]),
         "missing": quote.command([*target.argv_alone("missing"), str(layout.ledger), str(layout.units)]),
-        **_manager_values(server.manager, target),
+        **_manager_values(server, target),
+        "manager_home": "read-only" if homes or any(map(sandbox.hidden_home, watched)) else "yes",
+        "manager_tmp": quote.boolean(value=not any(map(sandbox.is_temporary, watched))),
         "applying": quote.command([*target.program, "apply"]),
         "harvesting": quote.command([*target.program, "harvest"]),
         "apply_timeout": quote.span(_APPLY_TIMEOUT),
@@ -355,12 +370,27 @@ def _shared_values(
     }
 
 
-def _manager_values(manager: ManagerSettings, target: Host) -> TemplateValues:
-    """Its sandbox lets it listen on the address of its metrics, and on nothing else."""
+def _watched(configuration: Configuration, target: Host) -> Iterator[PurePosixPath]:
+    """The folders that the manager looks at, with the rights of everybody."""
+    server = configuration.server
+    for worker in configuration.workers:
+        if watch_scope.note_of(worker, server.mode, target) is not None:
+            yield worker.folder
+    if is_on(server.watch.new, server.mode):
+        yield server.workers.directory
+
+
+def _manager_values(server: Server, target: Host) -> TemplateValues:
+    """Its sandbox lets it listen on the address of its metrics, and on nothing else. With --user
+    nothing is applied by itself: there is no tq-apply.service."""
+    manager, watch = server.manager, server.watch
     metrics = manager.metrics
     own = ["--user"] if target.user_mode else []
     options = [] if metrics is None else ["--metrics", metrics]
-    options += ["--rolls", quote.count(manager.max_parallel_rolls)]
+    options += ["--rolls", quote.count(manager.max_parallel_rolls), "--workers", str(server.workers.directory)]
+    if not target.user_mode:
+        options += ["--new"] if is_on(watch.new, server.mode) else []
+        options += ["--configuration"] if is_on(watch.enabled, server.mode) else []
     return {
         "managing": quote.command([*target.program, *own, "manager", *options]),
         "metrics_port": "" if manager.port is None else quote.count(manager.port),
@@ -542,6 +572,7 @@ def _ledger(
     socket: str | None,
     *,
     copies: Iterable[Copy],
+    watch: str | None,
     operators: Iterable[str],
     restart_hash: str,
     enabled: bool,
@@ -557,6 +588,7 @@ def _ledger(
         *(("Copy", unitfile.copy_note(copy)) for copy in copies),
         ("Backoff", failure_pause.note(worker.restart)),
         ("Health", health_note.note(worker.health)),
+        *([("Watch", watch)] if watch is not None else []),
         *(("Operator", operator) for operator in operators),
         ("Enabled", quote.boolean(value=enabled)),
         ("RestartHash", restart_hash),

@@ -133,6 +133,11 @@ def hidden_home(path: PurePosixPath) -> bool:
     return any(path.is_relative_to(home) for home in _HOMES)
 
 
+def is_temporary(path: PurePosixPath) -> bool:
+    """Whether PrivateTmp= hides this path."""
+    return any(path.is_relative_to(folder) for folder in _TEMPORARY)
+
+
 def _namespaces(sandbox: Sandbox) -> Directives:
     relaxed = sandbox.relaxations
     proc_only = sandbox.profile is Profile.STRICT and Relaxation.PROC not in relaxed

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 from tqunits.health import Health
 from tqunits.light_dataclass import dataclass
-from tqunits.units import health_note, quote
+from tqunits.units import health_note, quote, watch_note
 from tqunits.units.limits import LIMIT_DIRECTIVES
+from tqunits.units.watch_note import WatchNote
 
 LEDGER = "X-Tqunits"
 ROUTER = "X-Tqunits-Router"
@@ -100,6 +101,7 @@ class Ledger:
     restart_hash: str
     copies: tuple[Copy, ...] = ()
     health: Health | None = None  # how it is checked while it runs; None: an earlier release has not noted it
+    watch: WatchNote | None = None  # what of its files is watched; None: they are not
     operators: tuple[str, ...] = ()  # who may operate the worker, by a grant of root's: users, and groups as %group
     is_surge: bool = False  # the instance is none of the worker's replicas: only a roll starts it
 
@@ -176,6 +178,7 @@ def ledger(text: str) -> Ledger | None:
         restart_hash=_first(notes, "RestartHash"),
         copies=tuple(copy for note in _all(notes, "Copy") if (copy := _copy(note))),
         health=health_note.read(_first(notes, "Health")),
+        watch=watch_note.read(_first(notes, "Watch")),
         operators=_all(notes, "Operator"),
         is_surge=SURGE in notes,
     )

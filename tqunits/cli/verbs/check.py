@@ -119,6 +119,7 @@ def _of_files(configuration: Configuration, names: Sequence[str], context: Conte
     found += [finding for w in chosen for finding in _unserved(w)]
     found += [finding for w in workers for finding in due.finding(w, context.layout)]
     found += [finding for w in workers for finding in due.without_documents(w)]
+    found += [finding for w in chosen for finding in due.unwatched(w)]
     return [*found, *(_waiting(path) for w in workers for path in changed(copies.get((w.name, str(w.source)), ())))]
 
 

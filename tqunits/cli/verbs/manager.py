@@ -38,6 +38,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="how many workers are replaced at once (manager.max_parallel_rolls)",
     )
+    parser.add_argument(
+        "--workers", metavar="DIR", type=Path, help="the folder of the workers' folders (workers.directory)"
+    )
+    parser.add_argument(
+        "--new", action="store_true", help="have new folders of workers installed by themselves (watch.new)"
+    )
+    parser.add_argument(
+        "--configuration",
+        action="store_true",
+        help="have changes of tqunits.yaml applied by themselves (watch.enabled)",
+    )
 
 
 def _loopback(text: str) -> str:
@@ -65,6 +76,9 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             is_journal="JOURNAL_STREAM" in os.environ,
             metrics=arguments.metrics,
             rolls=arguments.rolls,
+            workers=arguments.workers or Path(context.layout.workers),
+            takes_new=arguments.new,
+            applies_configuration=arguments.configuration,
         )
     )
     return ExitStatus.OK
