@@ -67,7 +67,7 @@ def identify(
     """
     sources = source_tree.sources(folder, known, Scope(without=without, is_exact=True))
     toolchain = tuple(_tool(program) for program in dict.fromkeys(programs))
-    of_sources = _digest(part for path in sorted(sources) for part in (path, *sources[path].is_what))
+    of_sources = source_tree.digest_of(sources)
     of_recipe = _digest([recipe])
     of_tools = (part for tool in toolchain for part in (tool.path, tool.version))
     return Identified(

@@ -22,7 +22,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from tqunits.errors import TqunitsError
 from tqunits.light_dataclass import dataclass
@@ -41,9 +41,11 @@ MAX_RECORD: Final = 512 << 20
 MAX_RESULTS: Final = 500
 """How many files of a build are looked at: those nearest to the worker's folder."""
 
+NEVER: Final = frozenset({".git", "__pycache__"})
+"""Names that are no sources, at any depth."""
+
 _CHUNK: Final = 1 << 20
 _RACY_NS: Final = 50_000_000  # a file that changed so recently may change again and keep its times
-_NEVER: Final = frozenset({".git", "__pycache__"})
 
 LINK, FILE, PROGRAM = "l", "f", "x"
 
@@ -74,6 +76,19 @@ class Result(NamedTuple):
     modified: int  # ns since 1970
 
 
+class Guide(Protocol):
+    """Decides what counts among the names in one folder. Its methods may raise TqunitsError."""
+
+    def entered(self, folder: int, path: str) -> Guide:
+        """The guide of a folder, which is opened and not listed yet; `path` ends in "/", or is
+        empty for the first one."""
+        ...
+
+    def counts(self, path: str, *, is_folder: bool) -> bool:
+        """Whether a name in this folder counts."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """Which part of a folder counts."""
@@ -81,6 +96,8 @@ class Scope:
     without: Collection[str] = frozenset()  # paths, with everything below them
     all_may_read: bool = True  # only files that everybody may read
     is_exact: bool = False  # every file is known by its content: more than MAX_READ_EXACTLY is an error
+    most: int = MAX_ENTRIES  # files and folders
+    guide: Guide | None = None  # what else decides
 
 
 def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, TreeEntry]:
@@ -90,8 +107,14 @@ def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, TreeEntry]:
     """
     walk = _TreeWalk(known, scope, MAX_READ_EXACTLY if scope.is_exact else MAX_READ)
     with opened_for_root(folder) as descriptor:
-        walk.folder(descriptor, "", 1)
+        walk.folder(descriptor, "", 1, scope.guide)
     return walk.found
+
+
+def digest_of(found: Sources) -> str:
+    """A digest of all that counts in a comparison, in hex."""
+    parts = (part for path in sorted(found) for part in (path, *found[path].is_what))  # no part has a NUL
+    return _digest(b"".join(os.fsencode(part) + b"\0" for part in parts))
 
 
 def row_text(path: str, entry: TreeEntry) -> str:
@@ -107,8 +130,12 @@ def parse_row(text: str) -> tuple[str, TreeEntry]:
 
 def differences(before: Sources, now: Sources) -> list[str]:
     """What has changed, in words, in the order of the paths."""
-    changed = [path for path in before.keys() | now.keys() if _has_changed(before.get(path), now.get(path))]
-    return [f"{path} {_how(path in before, path in now)}" for path in sorted(changed)]
+    return [f"{path} {_how(path in before, path in now)}" for path in changed_paths(before, now)]
+
+
+def changed_paths(before: Sources, now: Sources) -> list[str]:
+    """What is new, gone, or has another content or kind, in the order of the paths."""
+    return sorted(path for path in before.keys() | now.keys() if _has_changed(before.get(path), now.get(path)))
 
 
 def results(folder: Path, paths: Collection[str]) -> dict[str, Result]:
@@ -133,7 +160,7 @@ def below(folder: Path, roots: Collection[str]) -> list[str]:
             for path in level:
                 status = _status_below(descriptor, path)
                 if status is not None and stat.S_ISDIR(status.st_mode):
-                    deeper += (f"{path}/{name}" for name in _names(descriptor, path) if name not in _NEVER)
+                    deeper += (f"{path}/{name}" for name in _names(descriptor, path) if name not in NEVER)
                 elif status is not None:
                     found.append(path)
             level = deeper[:MAX_ENTRIES]
@@ -157,26 +184,29 @@ class _TreeWalk:
     _entries: int = 0
     _begin: int = field(default_factory=time.time_ns)
 
-    def folder(self, folder: int, path: str, depth: int) -> None:
+    def folder(self, folder: int, path: str, depth: int, above: Guide | None) -> None:
         if depth > MAX_DEPTH:
             raise TqunitsError(f"it has folders more than {MAX_DEPTH} deep")
+        guide = None if above is None else above.entered(folder, path)
         with os.scandir(folder) as entries:
             for entry in entries:
                 self._entries += 1
-                if self._entries > MAX_ENTRIES:
-                    raise TqunitsError(f"it has more than {MAX_ENTRIES} files and folders")
+                if self._entries > self.scope.most:
+                    raise TqunitsError(f"it has more than {self.scope.most} files and folders")
                 here = f"{path}{entry.name}"
-                if entry.name not in _NEVER and here not in self.scope.without:
+                if entry.name not in NEVER and here not in self.scope.without:
                     with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # it may change meanwhile
-                        self._entry(entry.name, entry.stat(follow_symlinks=False), folder, here, depth)
+                        if guide is None or guide.counts(here, is_folder=entry.is_dir(follow_symlinks=False)):
+                            self._entry(entry, folder, here, depth, guide)
 
-    def _entry(self, name: str, found: os.stat_result, folder: int, path: str, depth: int) -> None:
+    def _entry(self, entry: os.DirEntry[str], folder: int, path: str, depth: int, guide: Guide | None) -> None:
+        name, found = entry.name, entry.stat(follow_symlinks=False)
         mode = found.st_mode
         if stat.S_ISLNK(mode):
             self.found[path] = _row(found, LINK, _digest(os.fsencode(os.readlink(name, dir_fd=folder))))
         elif stat.S_ISDIR(mode) and self._is_seen(mode, stat.S_IROTH | stat.S_IXOTH):
             with opened(name, folder) as below_:
-                self.folder(below_, f"{path}/", depth + 1)
+                self.folder(below_, f"{path}/", depth + 1, guide)
         elif stat.S_ISREG(mode) and self._is_seen(mode, stat.S_IROTH):
             self.found[path] = self._file(name, found, folder, path)
 
