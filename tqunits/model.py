@@ -49,8 +49,7 @@ def zero_if_endless(value: int) -> int:
 
 
 class Mode(StrEnum):
-    """What the host is for. Development builds and reloads early; production does neither by
-    itself."""
+    """What the host is for. In development each worker runs from its folder, without releases."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
@@ -371,6 +370,7 @@ class Worker:
     unit: tuple[tuple[str, str, str], ...]  # pass-through: section, directive, value
     origins: Mapping[str, SettingOrigin] = field(compare=False, repr=False)  # dotted key -> who decided it
     has_surge: bool = False  # this host has room for one more instance during a roll (units/surges.py decides)
+    in_development: bool = False  # the host's mode: it runs from its own folder, whatever releases it has
 
     @property
     def instances(self) -> tuple[Instance, ...]:

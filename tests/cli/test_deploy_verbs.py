@@ -201,6 +201,11 @@ async def test_what_is_a_stranger_s_moves_no_cursor(folder: Path) -> None:
     assert told.err.splitlines() == ["api: \\x1b[2Jlook", "api: \\x1b[31mred", "    one", "    \\x07two"]
 
 
+def in_folder(outcome: DeployOutcome, kind: DeployKind = DeployKind.DEPLOY) -> DeployRecord:
+    """In development mode."""
+    return replace(ended(replace(WAITING, kind=kind), outcome), release=None, was_stable=False)
+
+
 ENDS: Mapping[str, tuple[DeployRecord, int, list[str]]] = {
     "done": (ended(WAITING, DeployOutcome.DONE), 0, [f"api runs {ID}, after 2.5s"]),
     "unchanged": (ended(WAITING, DeployOutcome.UNCHANGED), 0, [f"nothing has changed: api runs {ID}"]),
@@ -218,6 +223,26 @@ ENDS: Mapping[str, tuple[DeployRecord, int, list[str]]] = {
         ended(replace(WAITING, kind=DeployKind.BUILD), DeployOutcome.UNCHANGED),
         0,
         [f"nothing has changed: api has the release {ID}"],
+    ),
+    "run from its folder": (
+        replace(in_folder(DeployOutcome.DONE), replaces=("a" * 32,)),
+        0,
+        ["api runs its folder as it is now, after 2.5s"],
+    ),
+    "a folder of one that is stopped": (
+        in_folder(DeployOutcome.DONE),
+        0,
+        ["api does not run, and its next start is with its folder as it is now"],
+    ),
+    "built in its folder": (
+        in_folder(DeployOutcome.DONE, DeployKind.BUILD),
+        0,
+        ["api is built in its folder; 'tqunits deploy api' runs it"],
+    ),
+    "a folder as it was": (
+        in_folder(DeployOutcome.UNCHANGED),
+        0,
+        ["nothing has changed: api has its folder as it is"],
     ),
     "restarted": (
         ended(replace(WAITING, kind=DeployKind.RESTART), DeployOutcome.DONE),

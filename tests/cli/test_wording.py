@@ -41,6 +41,10 @@ DONE: list[tuple[progress.Event, str]] = [
     (progress.StepStart(steps.Expect((Instance("a"), Instance("a", 2)))), "let requests wait for a a:2\n"),
     (progress.StepStart(steps.ForgetPauses(("a", "b"))), "forget the pauses of a b\n"),
     (progress.HomeStay("worker-shop", "it is in use"), "worker-shop keeps its home for now: it is in use\n"),
+    (
+        progress.ReleaseReturn("shop", "3f9c02d1a7be"),
+        "shop runs release 3f9c02d1a7be again; 'tqunits deploy shop' makes one of its folder\n",
+    ),
     (progress.FolderRemoval(Path("/data")), "remove /data\n"),
     (progress.FolderReturn(Path("/srv/shop")), "give /srv/shop back to root\n"),
     (progress.UserRemoval("worker-shop"), "remove user worker-shop\n"),

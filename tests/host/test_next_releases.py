@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from host.releases import API, ONE, TWO, layout_in, taken, written
-from units.cases import worker
+from units.cases import case, worker
 
 from tqunits.host import release_access, release_links, release_manifests
-from tqunits.host.next_releases import hand_over_releases, installed_before, settle
+from tqunits.host.next_releases import hand_over_releases, installed_before, run_from_folder, settle
 from tqunits.host.release_access import ReleaseAccess
+from tqunits.host.routes import routes_snapshot
 from tqunits.layout import SYSTEM_LAYOUT
-from tqunits.model import Worker, WorkerType
+from tqunits.model import Mode, Static, Worker, WorkerType
 from tqunits.units import ledger, name
 from tqunits.units.ledger import LedgerEntry
 from tqunits.units.observed import ObservedFile
@@ -52,6 +53,19 @@ def test_files_alone_are_not_new_because_the_routes_are_lost(text: str | None, f
     texts |= {LAYOUT.routes: text} if text is not None else {}
     files = {path: ObservedFile(content=content, modified=0) for path, content in texts.items()}
     assert installed_before(files, LAYOUT) == dict.fromkeys(found, frozenset({1}))
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_who_ran_from_the_folder_is_known_from_what_was_installed(mode: Mode) -> None:
+    """Those who have a release run it again in production, which is said."""
+    docs = worker("docs", type=WorkerType.STATIC, command=(), static=Static(directory="public", prefix="/"))
+    site = case(worker(API), docs, mode=mode)
+    texts = {file.path: file.content for file in site.files()}
+    texts[LAYOUT.routes] = routes_snapshot(site.configuration, site.target, site.ports())
+    files = {path: ObservedFile(content=content, modified=0) for path, content in texts.items()}
+    assert run_from_folder(files, LAYOUT) == ({API, "docs"} if mode is Mode.DEVELOPMENT else set())
+    del files[LAYOUT.routes]
+    assert run_from_folder(files, LAYOUT) == ({API} if mode is Mode.DEVELOPMENT else set())
 
 
 @pytest.mark.parametrize(

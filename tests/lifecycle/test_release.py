@@ -53,6 +53,7 @@ results = st.builds(
     number=numbers,
     release=st.none() | ids,
     is_new=st.booleans(),
+    in_folder=st.booleans(),
     revision=revisions,
     is_dirty=st.booleans() | st.none(),
     cleared=st.booleans(),

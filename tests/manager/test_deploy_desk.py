@@ -25,6 +25,7 @@ from tqunits.manager.deploy_files import DeployFiles
 from tqunits.manager.deploy_log import DeployLog
 from tqunits.manager.hands import Hands
 from tqunits.manager.record import Seen
+from tqunits.manager.restart_goal import RestartGoal
 from tqunits.manager.router_status import Routers
 from tqunits.model import Instance
 from tqunits.routing.codec.schema import USUAL, snapshot_text
@@ -32,6 +33,7 @@ from tqunits.routing.released_files import ReleasedFiles
 from tqunits.routing.snapshot import StaticFiles
 from tqunits.routing.spelling import snapshot_around
 from tqunits.units import name
+from tqunits.units.folder_note import FolderUse
 
 pytestmark = pytest.mark.loops("uvloop")
 
@@ -381,3 +383,128 @@ async def test_files_that_are_in_no_release_can_not_go_back(desk: Desk) -> None:
     record = desk.opened(DeployKind.ROLLBACK, RELEASE)
     desk.deploys.resume()
     assert "its files are in no release: the routers serve /srv/api/public" in (await desk.ended(record)).why
+
+
+class FolderDesk(Desk):
+    """On a host in development mode: api runs from its folder."""
+
+    def __init__(self, hands: Hands, use: FolderUse = FolderUse.PLAIN) -> None:
+        super().__init__(hands)
+        yaml = Path(self.layout.state, "api/config/worker.yaml")
+        for path in (yaml, Path(name.drop_in(name.service(Instance("api")), self.layout.units))):
+            path.parent.mkdir(parents=True)
+            path.write_text("")
+        placed = replace(place(Instance("api")), folder_use=use, source=str(yaml))
+        self.hands.registry.place([placed])
+
+    def runs(self, invocation: str) -> None:
+        self.hands.registry.see(Instance("api"), Seen(event=Event.READY, invocation=invocation * 32), 1)
+
+
+@pytest.fixture
+def moved(hands: Hands, tmp_path: Path) -> Hands:
+    """With units in a folder, too."""
+    return replace(hands, layout=replace(hands.layout, units=PurePosixPath(tmp_path)))
+
+
+@pytest.fixture
+async def folder_desk(moved: Hands) -> AsyncIterator[FolderDesk]:
+    found = FolderDesk(moved)
+    yield found
+    found.deploys.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "runs", "outcome", "told"),
+    [
+        (DEPLOY, "a", DeployOutcome.FAILED, ["take", "drain", "restart"]),  # its restart is tried: no systemd answers
+        (DEPLOY, "", DeployOutcome.UNCHANGED, ["take", "note"]),
+        (BUILD, "a", DeployOutcome.UNCHANGED, ["take"]),
+        (BUILD, "", DeployOutcome.UNCHANGED, ["take"]),
+    ],
+    ids=["deploy", "deploy of none", "build", "build of none"],
+)
+async def test_a_folder_without_a_build_is_taken_without_a_question_to_root(
+    folder_desk: FolderDesk, kind: DeployOrder, runs: str, outcome: DeployOutcome, told: list[str]
+) -> None:
+    if runs:
+        folder_desk.runs(runs)
+    (record,) = folder_desk.deploys.accept(kind, "root")
+    ended = await folder_desk.ended(record)
+    assert (ended.outcome, ended.release, ended.was_stable) == (outcome, None, False)
+    assert [step.what for step in ended.steps] == told
+    assert ended.replaces == (("a" * 32,) if outcome is DeployOutcome.FAILED else ())
+    assert not Path(folder_desk.layout.harvest_order("api")).exists()
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["another worker.yaml", "a worker.yaml that is gone"])
+async def test_root_is_asked_where_something_else_may_be_configured(folder_desk: FolderDesk, *, is_there: bool) -> None:
+    yaml = Path(folder_desk.layout.state, "api/config/worker.yaml")
+    if is_there:
+        drop_in = Path(name.drop_in(name.service(Instance("api")), folder_desk.layout.units))
+        os.utime(drop_in, ns=(1, 1))
+    else:
+        yaml.unlink()
+    (record,) = folder_desk.deploys.accept(DEPLOY, "root")
+    assert "can not be reached" in (await folder_desk.ended(record)).why
+    assert Path(folder_desk.layout.harvest_order("api")).exists()
+
+
+async def test_a_folder_with_a_build_is_built_by_root_before_anything_is_replaced(moved: Hands) -> None:
+    desk = FolderDesk(moved, FolderUse.BUILT)
+    desk.runs("a")
+    (record,) = desk.deploys.accept(DEPLOY, "root")
+    ended = await desk.ended(record)
+    assert (ended.outcome, ended.replaces, [step.what for step in ended.steps]) == (DeployOutcome.FAILED, (), ["build"])
+    desk.deploys.close()
+
+
+@pytest.mark.parametrize(
+    ("replaces", "runs", "outcome", "what"),
+    [
+        ((), "a", DeployOutcome.FAILED, "build"),  # nobody has noted that it is built
+        (("a",), "a", DeployOutcome.FAILED, "restart"),
+        (("a",), "b", DeployOutcome.DONE, "take"),  # the earlier manager has replaced it
+        (("a",), "", DeployOutcome.DONE, "take"),  # the host was started anew, and its worker not yet
+    ],
+    ids=["not built", "built", "replaced", "booted"],
+)
+async def test_the_next_manager_goes_on_with_what_is_built(
+    moved: Hands, replaces: tuple[str, ...], runs: str, outcome: DeployOutcome, what: str
+) -> None:
+    desk = FolderDesk(moved, FolderUse.BUILT)
+    record = desk.opened(DeployKind.DEPLOY)
+    desk.log.begin("api", record.number, None)
+    desk.log.taken("api", record.number, [each * 32 for each in replaces])
+    if runs:
+        desk.runs(runs)
+    desk.deploys.resume()
+    ended = await desk.ended(record)
+    assert (ended.outcome, ended.steps[-1].what) == (outcome, what)
+    desk.deploys.close()
+
+
+async def test_in_development_mode_nothing_goes_to_a_release(folder_desk: FolderDesk) -> None:
+    """Links that are there from before mean nothing, and stay."""
+    (folder_desk.releases() / "runs").mkdir(parents=True)
+    (folder_desk.releases() / "runs" / "1").symlink_to(f"../{RELEASE}")
+    with pytest.raises(Problem, match="api runs from its folder, in development mode"):
+        folder_desk.deploys.accept(DeployOrder(("api",), DeployKind.ROLLBACK), "root")
+    production = [(DeployKind.ROLLBACK, RELEASE), (DeployKind.ROLLBACK, None), (DeployKind.DEPLOY, RELEASE)]
+    for kind, release in production:  # asked for while that was the mode
+        record = folder_desk.opened(kind, release)
+        folder_desk.deploys.resume()
+        ended = await folder_desk.ended(record)
+        assert (ended.outcome, ended.before) == (DeployOutcome.FAILED, None)
+        assert "api runs from its folder, in development mode" in ended.why
+    assert (folder_desk.releases() / "runs" / "1").is_symlink()
+
+
+async def test_a_surge_in_development_mode_asks_root_for_nothing(folder_desk: FolderDesk) -> None:
+    (folder_desk.releases() / "runs").mkdir(parents=True)
+    (folder_desk.releases() / "runs" / "1").symlink_to(f"../{RELEASE}")
+    places = [each.place for each in folder_desk.hands.replicas("api")]
+    surge = Instance("api", 2)
+    folder_desk.hands.registry.place([*places, place(surge, is_surge=True)])
+    await RestartGoal(folder_desk.hands, "api", ()).prepare(surge)
+    assert not Path(folder_desk.layout.harvest_order("api")).exists()

@@ -247,7 +247,9 @@ def sandbox(profile: Profile, *relaxations: Relaxation) -> Sandbox:
 
 
 def configuration(*workers: Worker, **changes: Any) -> Configuration:
-    return Configuration(server=server(**changes), workers=tuple(sorted(workers, key=lambda w: w.name)))
+    found = server(**changes)
+    moded = (replace(each, in_development=found.mode is Mode.DEVELOPMENT) for each in workers)
+    return Configuration(server=found, workers=tuple(sorted(moded, key=lambda w: w.name)))
 
 
 def surging(site: Configuration) -> Configuration:

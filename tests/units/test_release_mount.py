@@ -7,9 +7,11 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tqunits.model import Instance, NotRoots, Profile, Relaxation, Sandbox, Static, Worker, WorkerType
+from tqunits.host.routes import routes_snapshot
+from tqunits.model import Instance, Mode, NotRoots, Profile, Relaxation, Sandbox, Static, Worker, WorkerType
 from tqunits.units import release_mount, sandbox, unitfile
-from units.cases import case, target, worker
+from tqunits.units.folder_note import FolderUse
+from units.cases import build, case, target, worker
 
 STANDARD = Sandbox(profile=Profile.STANDARD, relaxations=())
 
@@ -46,6 +48,37 @@ def files(directory: str, *, folder: str = "/srv/api", **changes: object) -> Wor
 )
 def test_which_files_are_those_of_the_release(one: Worker, part: str | None) -> None:
     assert release_mount.served_part(one) == (None if part is None else PurePosixPath(part))
+
+
+@pytest.mark.parametrize("one", [in_folder("/srv/api"), files("public")], ids=["program", "files"])
+def test_in_development_mode_nobody_does(one: Worker) -> None:
+    """Neither an instance nor the router follows a link that is there from before."""
+    site = case(one, mode=Mode.DEVELOPMENT)
+    (found,) = site.configuration.workers
+    assert release_mount.obstacle(found, site.target) == "in development mode a worker runs from its folder"
+    assert release_mount.directives(found, Instance("api"), site.target) == ()
+    assert "/releases/" in routes_snapshot(case(files("public")).configuration, site.target, {})
+    assert "/releases/" not in routes_snapshot(site.configuration, site.target, site.ports())
+
+
+@pytest.mark.parametrize(
+    ("build_command", "mode", "use"),
+    [
+        ((), Mode.DEVELOPMENT, FolderUse.PLAIN),
+        (("make",), Mode.DEVELOPMENT, FolderUse.BUILT),
+        (("make",), Mode.PRODUCTION, None),
+    ],
+    ids=["plain", "built", "production"],
+)
+def test_its_unit_notes_how_a_deploy_takes_the_folder(
+    build_command: tuple[str, ...], mode: Mode, use: FolderUse | None
+) -> None:
+    """A change of the note restarts nobody."""
+    text = case(in_folder("/srv/api", build=build(*build_command)), mode=mode).drop_in("api")
+    found = unitfile.ledger(text)
+    assert found is not None
+    assert found.folder_use is use
+    assert found.restart_hash == unitfile.restart_hash(text)
 
 
 @pytest.mark.parametrize(

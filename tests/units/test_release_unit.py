@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tqunits.model import Listen, Relaxation, Worker, WorkerType
+from tqunits.model import Listen, Mode, Relaxation, Worker, WorkerType
 from tqunits.units import name, release_mount, unitfile
 from tqunits.units.release_unit import TIMEOUT
 from units.cases import CASES, case, target, twice, worker
@@ -45,6 +45,15 @@ def migrating(**changes: object) -> Worker:
 )
 def test_who_has_a_command_and_can_run_releases_has_one(one: Worker, *, has_one: bool) -> None:
     assert (content(one) is not None) is has_one
+
+
+@pytest.mark.parametrize("folder", ["/srv/api", "/home/ann/api"])
+def test_in_development_mode_it_runs_in_the_folder_itself(folder: str) -> None:
+    one = migrating(folder=PurePosixPath(folder))
+    found = case(one, mode=Mode.DEVELOPMENT).files()
+    (text,) = (file.content for file in found if file.unit == UNIT)
+    assert "/releases/" not in text
+    assert unitfile.last_value(text, "Service", "WorkingDirectory") == folder
 
 
 def test_with_user_there_is_none_and_no_template() -> None:

@@ -86,12 +86,14 @@ class Lines:
 
 def sentence(record: DeployRecord) -> str:
     """How a deploy has ended."""
-    worker, release = record.worker, record.release or "a release without a name"
+    worker, release = record.worker, record.release
     match record.outcome:
         case DeployOutcome.FAILED:
             return f"{worker}: {record.why or 'it failed'}"
         case DeployOutcome.SUPERSEDED:
             return f"{worker}: {SUPERSEDED}"
+        case _ if release is None and record.kind is not DeployKind.RESTART:
+            return _of_folder(record)
         case DeployOutcome.UNCHANGED if record.kind is DeployKind.BUILD:
             return f"nothing has changed: {worker} has the release {release}"
         case DeployOutcome.UNCHANGED:
@@ -102,6 +104,20 @@ def sentence(record: DeployRecord) -> str:
             return f"{worker}: the release {release} is made; 'tqunits deploy {worker}' runs it"
         case _:
             return f"{worker} {_runs(record)} {release}{_took(record)}"
+
+
+def _of_folder(record: DeployRecord) -> str:
+    """The same of a worker that runs from its folder, in development mode."""
+    worker = record.worker
+    match record.outcome:
+        case DeployOutcome.UNCHANGED:
+            return f"nothing has changed: {worker} has its folder as it is"
+        case _ if record.kind is DeployKind.BUILD:
+            return f"{worker} is built in its folder; 'tqunits deploy {worker}' runs it"
+        case _ if record.replaces:
+            return f"{worker} runs its folder as it is now{_took(record)}"
+        case _:
+            return f"{worker} does not run, and its next start is with its folder as it is now"
 
 
 def _runs(record: DeployRecord) -> str:

@@ -58,6 +58,7 @@ _Work = (
     | progress.BarredFiles
     | progress.StepStart
     | progress.HomeStay
+    | progress.ReleaseReturn
     | progress.FolderRemoval
     | progress.FolderReturn
     | progress.UserRemoval
@@ -77,6 +78,8 @@ def line(event: _Work) -> str:
             return describe(step)
         case progress.HomeStay(account, reason):
             return f"{account} keeps its home for now: {reason}"
+        case progress.ReleaseReturn(worker, release):
+            return f"{worker} runs release {release} again; 'tqunits deploy {worker}' makes one of its folder"
         case progress.FolderRemoval(path):
             return f"remove {path}"
         case progress.FolderReturn(path):

@@ -93,8 +93,10 @@ def worker(
     source: PurePosixPath,
     source_hash: str,
     not_roots: NotRoots | None,
+    in_development: bool,
 ) -> Worker:
-    """The worker with these values. Relative paths are below its folder."""
+    """The worker with these values. Relative paths are below its folder. `in_development`: the
+    host's mode."""
     fill, sandbox = values.fill, _sandbox(values)
     own = partial(
         Worker,
@@ -103,6 +105,7 @@ def worker(
         source=source,
         source_hash=source_hash,
         not_roots=not_roots,
+        in_development=in_development,
         command=_command(values, sandbox),
         release_command=php.sandboxed(values[W.release_command], sandbox),
         group=values[W.group] if values.written(W.group) else values[W.user],

@@ -38,7 +38,7 @@ from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.errors import Diagnostic, Severity
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.light_dataclass import dataclass
-from tqunits.model import Configuration, NotRoots, OriginKind, Server, SettingOrigin, Worker, WorkerType
+from tqunits.model import Configuration, Mode, NotRoots, OriginKind, Server, SettingOrigin, Worker, WorkerType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,9 @@ def _draft(text: WorkerText, server: ServerResult, problems: list[NodeProblem]) 
     written = (layer, defaults.layer)
     presets = worker_defaults(_type(*written), name, text.present, _command(*written))
     values = Values(presets, defaults.layer, layer, {} if number is None else {W.min_workers.key: number})
-    draft = Draft(text.name, _worker(text, values, _common(defaults, number)), values, reading.top, wrong)
+    draft = Draft(
+        text.name, _worker(text, values, _common(defaults, number), server.server.mode), values, reading.top, wrong
+    )
     problems += found
     if is_readable:
         problems += cross_checks.within_worker(draft)
@@ -205,7 +207,7 @@ def _common(defaults: Defaults, number: Value | None) -> str:
     return defaults.canonical + ("" if number is None else f"\0{S.scale.key}: {number.value}")
 
 
-def _worker(text: WorkerText, values: Values, common: str) -> Worker:
+def _worker(text: WorkerText, values: Values, common: str, mode: Mode) -> Worker:
     digest = hashlib.sha256(text.text.content + b"\0" + common.encode("utf-8", "surrogatepass"))
     return assemble.worker(
         values,
@@ -214,6 +216,7 @@ def _worker(text: WorkerText, values: Values, common: str) -> Worker:
         source=text.text.path,
         source_hash=digest.hexdigest(),
         not_roots=text.not_roots,
+        in_development=mode is Mode.DEVELOPMENT,
     )
 
 

@@ -53,7 +53,8 @@ class ServerSettings:
         choice(Mode),
         "production",
         " | ".join(Mode),
-        "What the host is for. Workers are told in WORKER_MODE.",
+        "What the host is for. Workers are told in WORKER_MODE. In development each worker runs from its folder: "
+        "`tqunits deploy` makes no release of it, and none from before is run.",
         feeds="WORKER_MODE",
     )
     listen = _row(

@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import field, replace
 from pathlib import Path
 
-from tqunits.host import release_links, source_tree
+from tqunits.host import installed, release_links, source_tree
 from tqunits.host.made import Made
 from tqunits.host.source_tree import MAX_RECORD, Result, Scope, Sources, TreeEntry
 from tqunits.layout import Layout
@@ -75,12 +75,12 @@ class Glance:
 
 def glance(worker: Worker, layout: Layout) -> Glance | None:
     """Compare the worker's sources with the record. None when the worker has no build, or runs
-    releases: then `tqunits deploy` builds it.
+    releases: then `tqunits deploy` makes one of it.
 
     Raises OSError (PermissionError without the right to read the record), and TqunitsError for a
     folder beyond the bounds.
     """
-    if not worker.build.command or release_links.is_released(layout, worker.name):
+    if not worker.build.command or runs_release(worker, layout):
         return None
     record = read(worker.name, layout)
     without = {*_whole(worker), _worker_yaml(worker), *worker.writable}
@@ -108,11 +108,16 @@ def glance_at_installed(worker: str, source: str, layout: Layout, given: Collect
     yaml = Path(source)
     if record is None or not record.is_ended or yaml.name != "worker.yaml":
         return None
-    if release_links.is_released(layout, worker):
+    if _runs_release(worker, layout):
         return None
     folder = yaml.parent.parent
     own = (os.path.relpath(path, folder) for path in given)
     return _glance(folder, frozenset({"config/worker.yaml", *own}), layout, record)
+
+
+def runs_release(worker: Worker, layout: Layout) -> bool:
+    """Whether a release decides what the worker runs as it is configured, and not its folder."""
+    return not worker.in_development and release_links.is_released(layout, worker.name)
 
 
 def told(now: Glance) -> str:
@@ -235,7 +240,7 @@ def settle(worker: Worker, layout: Layout, now: Glance) -> None:
 def times(layout: Layout) -> Mapping[str, int]:
     """For each worker that runs from its folder when its program was built, in µs since 1970."""
     found = ((path.parent.name, path) for path in Path(layout.state, "built").glob("*/record"))
-    own = ((worker, path) for worker, path in found if not release_links.is_released(layout, worker))
+    own = ((worker, path) for worker, path in found if not _runs_release(worker, layout))
     return {worker: time for worker, path in own if (time := _time_of(path))}
 
 
@@ -255,6 +260,11 @@ def read(worker: str, layout: Layout) -> Record | None:
         return _parse(lines) if lines[0] == _FORM else None
     except (ValueError, IndexError):
         return None
+
+
+def _runs_release(worker: str, layout: Layout) -> bool:
+    """The same of a worker as it is installed."""
+    return release_links.is_released(layout, worker) and installed.folder_use(worker, layout) is None
 
 
 def _glance(folder: Path, without: frozenset[str], layout: Layout, record: Record | None) -> Glance:

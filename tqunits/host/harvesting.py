@@ -1,6 +1,7 @@
 """Carries out what the manager asks of root for one worker: make a release of its sources as they
 are now, decide which release each instance runs at its next start, say which one is stable, remove
-what is not needed any more.
+what is not needed any more. In development mode there are no releases: the sources are built in the
+worker's folder, as an install does it.
 
 tq-harvest@NAME.service runs it as root, because a release is root's. Only workers that are
 installed have releases, and the manager could start the unit of any name. The order lies in the
@@ -30,7 +31,7 @@ from tqunits.lifecycle.release import (
     parse_order,
     result_text,
 )
-from tqunits.model import Configuration
+from tqunits.model import Configuration, Worker, WorkerType
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.system.survey import read_for_root
@@ -97,7 +98,7 @@ class _Harvesting:
             self._prune()
         if order.clear:
             result = replace(result, cleared=self._clear())
-        if order.build is not None and not order.build.only_look:
+        if result.release is not None and order.build is not None and not order.build.only_look:
             hints = (result.hint, self._pruned_too(result.release))
             result = replace(result, hint="; ".join(filter(None, hints)))
         return result
@@ -135,6 +136,8 @@ class _Harvesting:
 
         layout, number = self.premises.layout, self.order.number
         worker = configured_worker(self.worker, self._configuration, layout)
+        if worker.in_development:
+            return self._built_in_folder(worker, asked)
         if asked.only_look:
             found = release_making.find(worker, layout)
             return HarvestResult(number=number) if found is None else _result(number, found)
@@ -144,6 +147,24 @@ class _Harvesting:
         left, count = tuple(taken.left.names), taken.left.count
         result = _result(number, taken.manifest)
         return replace(result, is_new=taken.is_new, left=left, left_count=count, hint=unserved)
+
+    def _built_in_folder(self, worker: Worker, asked: BuildRequest) -> HarvestResult:
+        """Build the folder that the worker runs from, if that is due. Raises TqunitsError,
+        OSError."""
+        from tqunits.host import built, rebuild
+        from tqunits.host.builder import Builder
+        from tqunits.host.progress import BarredFiles, Event, OwnFiles  # as above
+
+        layout, number = self.premises.layout, self.order.number
+        if worker.type is WorkerType.STATIC:  # an install builds nothing for it either
+            return HarvestResult(number=number, in_folder=True)
+        if asked.only_look:
+            now = built.glance(worker, layout)
+            return HarvestResult(number=number, in_folder=now is None or not now.reason)
+        told: list[Event] = []
+        is_new = rebuild.build_in_folder(worker, Builder(bus=self.bus, files=(), tell=told.append), layout)
+        left = tuple(each.files for each in told if isinstance(each, OwnFiles | BarredFiles))
+        return HarvestResult(number=number, in_folder=True, is_new=is_new, left=left)
 
 
 def _result(number: int, there: Manifest) -> HarvestResult:

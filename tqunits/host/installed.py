@@ -15,6 +15,7 @@ from tqunits.model import Instance
 from tqunits.routing.codec.document import MAX_SNAPSHOT, Served, files_alone, folders
 from tqunits.system.files import read_regular, read_text_if_exists
 from tqunits.units import environment, name
+from tqunits.units.folder_note import FolderUse
 from tqunits.units.unitfile import Ledger, ledger
 
 
@@ -80,6 +81,13 @@ def numbers_of(worker: str, layout: Layout) -> frozenset[int]:
     """
     found = frozenset(each.instance.number for each in replicas(worker, layout))
     return found or frozenset({1 for each in served(layout) if each.name == worker})
+
+
+def folder_use(worker: str, layout: Layout) -> FolderUse | None:
+    """How the installed worker runs from its folder, in development mode; None: it does not, or has
+    no program. One small file is read."""
+    here = _read(Path(name.drop_in(name.service(Instance(worker)), layout.units)))
+    return here.ledger.folder_use if here is not None else None
 
 
 def served_folders(layout: Layout) -> Mapping[str, str]:

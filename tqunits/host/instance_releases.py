@@ -24,11 +24,13 @@ class InstanceReleases:
     stable: str | None = None  # None: no release was wholly healthy yet
 
 
-def releases_of(whose: Instance, layout: Layout) -> InstanceReleases:
-    """Look at them. Raises OSError when the links can not be read."""
+def releases_of(whose: Instance, layout: Layout, *, in_folder: bool = False) -> InstanceReleases:
+    """Look at them. `in_folder`: the worker runs from its folder, whatever links there are. Raises
+    OSError when the links can not be read."""
+    links = {} if in_folder else release_links.runs_of(layout, whose.worker)
     return InstanceReleases(
         running=running_release(whose, layout.runtime),
-        next_start=release_links.runs_of(layout, whose.worker).get(whose.number),
+        next_start=links.get(whose.number),
         stable=release_links.stable_of(layout, whose.worker),
     )
 

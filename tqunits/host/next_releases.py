@@ -16,11 +16,11 @@ from pathlib import PurePosixPath
 from tqunits.errors import TqunitsError
 from tqunits.host import release_access, release_links, release_manifests, release_store
 from tqunits.host.prepare import Prepared
-from tqunits.host.progress import Tell, Turn
+from tqunits.host.progress import ReleaseReturn, Tell, Turn
 from tqunits.layout import Layout
 from tqunits.model import Instance, Worker
-from tqunits.routing.codec.document import folders, without
-from tqunits.units import ledger, name, release_mount
+from tqunits.routing.codec.document import files_alone, folders, without
+from tqunits.units import ledger, name, release_mount, unitfile
 from tqunits.units.observed import ObservedFile
 
 
@@ -31,9 +31,13 @@ def settle_releases(prepared: Prepared, tell: Tell, *, now: bool) -> None:
         return
     layout = prepared.target.layout
     there = installed_before(prepared.observed.files, layout)
+    in_folder = run_from_folder(prepared.observed.files, layout)
     for worker in prepared.present.workers:
         settle(worker, layout, tell, there.get(worker.name, frozenset()))
         hand_over_releases(worker, layout, tell, now=now)
+        release = release_links.runs_of(layout, worker.name).get(1)
+        if worker.name in in_folder and release is not None and not release_mount.obstacle(worker, prepared.target):
+            tell(ReleaseReturn(worker.name, release))
 
 
 def installed_before(files: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Mapping[str, frozenset[int]]:
@@ -44,6 +48,17 @@ def installed_before(files: Mapping[PurePosixPath, ObservedFile], layout: Layout
     for whose in (*map(Instance, _served(files, layout)), *filter(None, units)):
         numbers.setdefault(whose.worker, set()).add(whose.number)
     return {worker: frozenset(found) for worker, found in numbers.items()}
+
+
+def run_from_folder(files: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> frozenset[str]:
+    """The workers that were installed in development mode; of files alone those that no release is
+    served of, for whatever reason."""
+    found = (unitfile.ledger(file.content) for path, file in files.items() if path.name == name.DROP_IN)
+    programs = frozenset(each.worker for each in found if each is not None and each.folder_use is not None)
+    routes = files.get(layout.routes)
+    if routes is None or without(routes.content, ()) is None:
+        return programs
+    return programs | {each.name for each in files_alone(routes.content) if each.release is None}
 
 
 def settle(worker: Worker, layout: Layout, tell: Tell, before: Set[int]) -> None:

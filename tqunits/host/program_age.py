@@ -21,7 +21,8 @@ from tqunits.units.observed import is_newer
 def newer(worker: Installed, bus: Bus, layout: Layout) -> str:
     """What to say of an instance that runs, if its program is newer than its process; otherwise, or
     when we may not look, empty. Raises TqunitsError."""
-    wanted = release_links.runs_of(layout, worker.worker).get(worker.instance.number)
+    links = {} if worker.ledger.folder_use is not None else release_links.runs_of(layout, worker.worker)
+    wanted = links.get(worker.instance.number)
     if wanted is not None:
         runs = running_release(worker.instance, layout.runtime)
         return "" if runs in {None, wanted} else f"its next start runs release {wanted}, and it runs {runs}"

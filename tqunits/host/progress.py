@@ -99,6 +99,14 @@ class HomeStay:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseReturn:
+    """A worker that ran from its folder, in development mode, runs its last release again."""
+
+    worker: str
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """How many seconds these units have been waited for. Sent about once a second."""
 
@@ -145,6 +153,7 @@ Event = (
     | BarredFiles
     | StepStart
     | HomeStay
+    | ReleaseReturn
     | Wait
     | Endings
     | FolderRemoval

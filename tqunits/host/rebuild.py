@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from tqunits.errors import TqunitsError
 from tqunits.host import builder, built, due, lacking, release_links, release_making, release_store
@@ -14,6 +15,8 @@ from tqunits.layout import Layout
 from tqunits.lifecycle.release import BuildRequest
 from tqunits.light_dataclass import dataclass
 from tqunits.model import OriginKind, Worker
+from tqunits.units import folder_note
+from tqunits.units.folder_note import FolderUse
 from tqunits.units.steps import Build
 
 
@@ -36,6 +39,17 @@ def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[Build]:
             yield _step_of(worker, now.reason)
 
 
+def build_in_folder(worker: Worker, builder: Builder, layout: Layout) -> bool:
+    """Build a worker of a host in development mode, if that is due: whether anything was built. The
+    caller holds `release_store.exclusively`. Raises TqunitsError with what it lacks, and OSError;
+    then its folder is as it was."""
+    attempt = _Attempt(worker, builder, layout, builder.tell)
+    lack = attempt.in_place()
+    if lack is not None:
+        raise TqunitsError(lack.reason, hint=lack.hint)
+    return attempt.step is not None
+
+
 def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout, tell: Tell) -> Outcome:
     """Run each build that is due; without a builder (--user) as the calling user. One failed build
     does not stop the others.
@@ -55,16 +69,24 @@ class _Attempt:
     def perform(self) -> Lacking | None:
         """Returns why the worker can not run, or not with its present sources; None when it can."""
         try:
-            if release_links.is_released(self._layout, self._worker.name):
+            if built.runs_release(self._worker, self._layout):
                 self._release()
                 return None
-            return self._in_place()
+            with self._turn():
+                return self.in_place()
         except TqunitsError as error:
             return self._lack(error.message, error.hint)
         except OSError as error:
             return self._lack(str(error))
 
-    def _in_place(self) -> Lacking | None:
+    def _turn(self) -> AbstractContextManager[None]:
+        """In development mode a deploy builds in the folder, too, and in the same unit."""
+        if folder_note.use_of(self._worker) is not FolderUse.BUILT or self._builder is None:
+            return nullcontext()
+        return release_store.exclusively(self._layout, self._worker.name, lambda holder: self._tell(Turn(holder)))
+
+    def in_place(self) -> Lacking | None:
+        """The same in the worker's folder. Raises TqunitsError, OSError."""
         worker = self._worker
         lack = lacking.lacking(worker)
         if lack is not None:

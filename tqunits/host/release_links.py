@@ -70,7 +70,8 @@ def runs_of(layout: Layout, worker: str) -> Mapping[int, str]:
 
 
 def is_released(layout: Layout, worker: str) -> bool:
-    """Whether a release decides what the worker runs, and not its folder."""
+    """Whether a release decides what the worker runs, and not its folder, in production mode. In
+    development mode a link stays as it is, and nothing follows it."""
     return bool(runs_of(layout, worker))
 
 

@@ -53,7 +53,7 @@ _RUN: Final = late_pattern(r"[0-9a-f]{32}")
 class DeployKind(StrEnum):
     """What was asked for."""
 
-    DEPLOY = "deploy"  # make a release of the sources as they are, and run it
+    DEPLOY = "deploy"  # make a release of the sources as they are, and run it; in development mode: run the folder
     ROLLBACK = "rollback"  # run an earlier release again
     BUILD = "build"  # make a release, and run nothing
     RESTART = "restart"  # run what runs anew, and make no release
@@ -101,13 +101,13 @@ class DeployRecord:
     outcome: DeployOutcome = DeployOutcome.WAITING
     why: str = ""  # the sentence why it failed, or what has superseded it
     hint: str = ""  # the last lines of its build's journal, or advice
-    release: str | None = None  # that it makes or runs; None while nobody knows
+    release: str | None = None  # that it makes or runs; None while nobody knows, and in development mode
     before: str | None = None  # the release that ran when it began
     revision: str | None = None  # git's
     is_dirty: bool | None = None  # whether the sources were not those of the revision; None: it is not known
     was_stable: bool = False  # all instances were healthy on the release at least once
     is_slow: bool = False  # it failed, because an instance did not get healthy in time
-    replaces: tuple[str, ...] = ()  # of a restart: the runs that are to end, by systemd's invocation IDs
+    replaces: tuple[str, ...] = ()  # runs that are to end, by invocation IDs: of a restart, and in development mode
     steps: tuple[DeployStep, ...] = ()  # in the order in which they were taken
 
     @property

@@ -115,11 +115,12 @@ class HarvestResult:
 
     number: int
     release: str | None = None  # that the build has made or found; None: none was asked for or is there, or it failed
-    is_new: bool = False  # False: there was such a release already
+    is_new: bool = False  # False: there was such a release already; `in_folder`: nothing had to be built
+    in_folder: bool = False  # in development mode: its folder is built, and that is what it runs
     revision: str | None = None
     is_dirty: bool | None = None
     cleared: bool = False  # there were caches, and they are removed
-    left: tuple[str, ...] = ()  # names that are not in the release: some of them, as they are told
+    left: tuple[str, ...] = ()  # names that are not in the release, or not taken to the folder: some of them
     left_count: int = 0  # and how many there are
     why: str = ""  # why it failed; empty: all is done
     hint: str = ""  # what to do, or the last lines of the build; of what is done, what is left to do
@@ -182,6 +183,7 @@ def parse_result(document: str | bytes) -> HarvestResult:
         number=found.number("number"),
         release=found.text_or_none("release", 12, RELEASE),
         is_new=found.flag("is_new"),
+        in_folder=found.flag("in_folder"),
         revision=found.text_or_none("revision", 64, REVISION),
         is_dirty=found.flag_or_none("is_dirty"),
         cleared=found.flag("cleared"),

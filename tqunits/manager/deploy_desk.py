@@ -29,6 +29,7 @@ from tqunits.manager.announcements import Announcements
 from tqunits.manager.deploy_log import DeployLog
 from tqunits.manager.deploy_sentences import left_out, told, unprunable, waits_for
 from tqunits.manager.files_switch import FilesSwitch
+from tqunits.manager.folder_deploy import FolderDeploy, no_release
 from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import DeployFailed
 from tqunits.manager.release_goal import ReleaseGoal
@@ -113,6 +114,8 @@ class Deploys:
             raise Problem(404, f"{worker} is files that the routers serve: nothing of it runs")
         if order.kind is not DeployKind.ROLLBACK:
             return None
+        if self._hands.folder_use(worker) is not None:
+            raise Problem(409, no_release(worker))
         if order.release is not None:
             if order.release not in self._releases(worker):
                 raise Problem(409, f"{worker} has no release {order.release}: 'tqunits history {worker}' lists them")
@@ -179,22 +182,36 @@ class Deploys:
             if not was_begun and not self._hands.running(worker):  # after a boot it may not run yet
                 raise DeployFailed("does not run any more", hint=f"'tqunits start {worker}' starts it")
             return DeployOutcome.DONE, False
-        release, is_new = (begun.release, False) if begun.release is not None else await self._found(begun)
+        folder = FolderDeploy(self._hands, self.log, begun)
+        folder.refuse_release()
+        found = await self._found(begun, folder)
         self._require_installed(worker)
-        if record.kind is DeployKind.BUILD:
-            return (DeployOutcome.DONE if is_new or was_begun else DeployOutcome.UNCHANGED), False
-        return await self._run(record, release, before)
+        is_new = found.is_new or was_begun
+        if found.in_folder and (goal := folder.take(found)) is not None:
+            await self._run_folder(folder, goal)
+            is_new = is_new or bool(self.log.get(worker, number).replaces)
+        if found.release is None or record.kind is DeployKind.BUILD:
+            return (DeployOutcome.DONE if is_new else DeployOutcome.UNCHANGED), False
+        return await self._run(record, found.release, before)
 
-    async def _found(self, record: DeployRecord) -> tuple[str, bool]:
-        """Have its release made, or choose it, and write it down; whether it is new. Raises
+    async def _found(self, record: DeployRecord, folder: FolderDeploy) -> HarvestResult:
+        """Have its release made, or choose it, and write it down; or have its folder built. Raises
         TqunitsError."""
+        if record.release is not None:
+            return HarvestResult(number=0, release=record.release)
         if record.kind is not DeployKind.ROLLBACK:
-            return await self._make(record)
+            return folder.found() or await self._make(record)
         earlier = self._earlier(record.worker)
         if earlier is None:
             raise DeployFailed("no release before the present one was stable")
         self.log.made(record.worker, record.number, earlier, None, is_dirty=None)
-        return earlier, False
+        return HarvestResult(number=0, release=earlier)
+
+    async def _run_folder(self, folder: FolderDeploy, goal: RestartGoal) -> None:
+        """Have all instances run what lies in the worker's folder. Raises TqunitsError."""
+        async with self._room(folder.record):
+            await folder.run_command()
+            await self._roll(folder.record, goal)
 
     async def _run(self, record: DeployRecord, release: str, before: Mapping[int, str]) -> tuple[DeployOutcome, bool]:
         """Have the worker run a release that is there. Raises TqunitsError."""
@@ -209,16 +226,20 @@ class Deploys:
             return DeployOutcome.UNCHANGED, False
         if is_unchanged and release_links.stable_of(self._hands.layout, worker) == release:
             return DeployOutcome.UNCHANGED, True
-        if self._rolls.locked():
-            text = "waits: as many workers are being replaced as manager.max_parallel_rolls says"
-            self.log.step(worker, record.number, "note", text)
-        async with self._rolls:
+        async with self._room(record):
             goal, say = ReleaseGoal(self._hands, worker, release, before), self._say_of(record)
             if record.needs_command and set(before.values()) != {release}:
                 await goal.run_command(say)
             await self._roll(record, goal)
             is_stable = await goal.remember(say)
         return (DeployOutcome.UNCHANGED if is_unchanged else DeployOutcome.DONE), is_stable
+
+    def _room(self, record: DeployRecord) -> asyncio.Semaphore:
+        """What a roll of a deploy has to wait for."""
+        if self._rolls.locked():
+            text = "waits: as many workers are being replaced as manager.max_parallel_rolls says"
+            self.log.step(record.worker, record.number, "note", text)
+        return self._rolls
 
     async def _roll(self, record: DeployRecord, goal: Goal) -> None:
         await Roll(self._hands, record.worker, self._say_of(record), goal).perform()
@@ -231,12 +252,14 @@ class Deploys:
         is_next = all(run == release for run in self._runs(record.worker).values())
         return record.begun_us is None and is_next and not self._hands.lacking(record.worker, release)
 
-    async def _make(self, record: DeployRecord) -> tuple[str, bool]:
-        """Have its release made, and written down; whether there was none such. Raises
+    async def _make(self, record: DeployRecord) -> HarvestResult:
+        """Have its release made, and written down; in development mode its folder is built. Raises
         TqunitsError."""
         worker, number = record.worker, record.number
         self.log.step(worker, number, "build", "its sources are looked at, and built where they have changed")
         made = await self._made(worker, number, BuildRequest(record.actor, record.message))
+        if made.in_folder:
+            return made
         if made.release is None:  # a result without a release answers no build
             raise DeployFailed("no release was made")
         self.log.made(worker, number, made.release, made.revision, is_dirty=made.is_dirty)
@@ -246,14 +269,14 @@ class Deploys:
             self.log.step(worker, number, "note", left_out(made))
         if made.hint:
             self.log.step(worker, number, "note", made.hint)
-        return made.release, made.is_new
+        return made
 
     async def _made(self, worker: str, number: int, asked: BuildRequest) -> HarvestResult:
         """The release of its sources. While another worker is built, it is looked first whether it
         is there: what has not changed waits for nobody."""
         if self._builds.locked():
             found = await self._hands.harvests.make(worker, replace(asked, only_look=True))
-            if found.release is not None:
+            if found.release is not None or found.in_folder:
                 return found
             self.log.step(worker, number, "note", "waits until another worker is built: one is at a time")
         async with self._builds:
@@ -274,5 +297,6 @@ class Deploys:
 
     def _runs(self, worker: str) -> Mapping[int, str]:
         """Instance -> what it runs at its next start as things are."""
-        links = release_links.runs_of(self._hands.layout, worker)
+        in_folder = self._hands.folder_use(worker) is not None  # then a link from before means nothing
+        links = {} if in_folder else release_links.runs_of(self._hands.layout, worker)
         return {number: links.get(number, FOLDER) for number in self._hands.numbers(worker)}

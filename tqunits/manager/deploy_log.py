@@ -87,6 +87,11 @@ class DeployLog:
         """Its release is there."""
         self._put(replace(self.get(worker, number), release=release, revision=revision, is_dirty=is_dirty))
 
+    def taken(self, worker: str, number: int, runs: Sequence[str]) -> None:
+        """What its instances run lies in the worker's folder. `runs`: those that began before, and
+        are to end."""
+        self._put(replace(self.get(worker, number), replaces=tuple(runs)))
+
     def step(self, worker: str, number: int, what: str, text: str, instance: int | None = None) -> None:
         """The next step is about to be taken."""
         record = self.get(worker, number)

@@ -26,6 +26,7 @@ from tqunits.routing.codec.document import Served
 from tqunits.system import invocations
 from tqunits.system.bus import Bus
 from tqunits.units import name
+from tqunits.units.folder_note import FolderUse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,11 @@ class Hands:
             return next((each for each in served(self.layout) if each.name == worker), None)
         except (OSError, TqunitsError):
             return None
+
+    def folder_use(self, worker: str) -> FolderUse | None:
+        """How a worker is deployed that runs from its folder, in development mode; None: it does
+        not, or it has no program."""
+        return next((each.place.folder_use for each in self.replicas(worker)), None)
 
     def numbers(self, worker: str) -> tuple[int, ...]:
         """The numbers of its links to releases but the surge's; none: it is not installed."""

@@ -239,6 +239,7 @@ def place_of(found: Installed, public: str | None) -> Place:
         watch=ledger.watch,
         operators=ledger.operators,
         is_surge=ledger.is_surge,
+        folder_use=ledger.folder_use,
     )
 
 

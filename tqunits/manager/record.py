@@ -13,6 +13,7 @@ from tqunits.health import Health, HealthType
 from tqunits.lifecycle.state import AT_REST, Event, State
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Instance
+from tqunits.units.folder_note import FolderUse
 from tqunits.units.watch_note import WatchNote
 
 
@@ -31,6 +32,7 @@ class Place:
     watch: WatchNote | None = None  # what of its worker's files is watched; None: they are not
     operators: tuple[str, ...] = ()  # who may operate the worker: users, and groups as %group
     is_surge: bool = False  # none of its worker's replicas: it runs during a roll only
+    folder_use: FolderUse | None = None  # it runs from its worker's folder, in development mode
 
     @property
     def is_checked(self) -> bool:

@@ -2,8 +2,9 @@
 
 tq-release@NAME.service runs it as the worker. Its sandbox has the release that the link of one
 number leads to, which its drop-in names (units/release_unit.py); the link leads there only
-meanwhile. So no replica starts with a release whose command has not ended well. The unit has no
-state of its own: whether the command was run stands in the record of the deploy.
+meanwhile. So no replica starts with a release whose command has not ended well. In development mode
+it has the worker's folder. The unit has no state of its own: whether the command was run stands in
+the record of the deploy.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ class ReleaseCommand:
         """The number whose link it runs with; None: the worker has no such command."""
         text = read_text_if_exists(Path(name.drop_in(self._unit, self._layout.units)))
         return None if text is None else release_mount.mounted_slot(text, self._worker, self._layout.state)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the worker has such a command."""
+        return Path(name.drop_in(self._unit, self._layout.units)).exists()
+
+    async def run_in_folder(self) -> None:
+        """Run it in the worker's folder, in development mode. Raises TqunitsError."""
+        await self._run()
 
     async def run(self, slot: int, release: str, before: str) -> None:
         """Run it in this release. `before`: what the link of `slot` leads to afterwards. Raises

@@ -1,9 +1,10 @@
-"""The goal of a restart: no instance is in the run any more that it was in when the restart began.
+"""The goal of a restart, and of a deploy in development mode: no instance is in the run any more
+that it was in before.
 
 A run is known by systemd's invocation ID, which each start of a unit makes anew. Those that are to
-end are written down when the restart begins, so the manager that comes after a crash knows who is
-still to be restarted. A time would not tell it: the clock of a host may be set back, and then each
-run seems to have begun after the restart.
+end are written down before the first of them is ended, so the manager that comes after a crash
+knows who is still to be restarted. A time would not tell it: the clock of a host may be set back,
+and then each run seems to have begun after the restart.
 
 An instance starts again with what it is to run anyway, a release or the worker's folder, so no link
 of a replica is changed. The surge gets what the first replica is to run.
@@ -42,9 +43,10 @@ class RestartGoal:
 
     async def prepare(self, whose: Instance) -> None:
         """Let the surge start with what the first replica starts with. Without a release there is
-        nothing to be asked of root, and a worker that can not run releases has no link."""
+        nothing to be asked of root: a worker that can not run releases has no link, and in
+        development mode nobody follows one."""
         surge, replicas = self._hands.surge(self._worker), self._hands.replicas(self._worker)
-        if surge is None or surge.place.whose != whose or not replicas:
+        if surge is None or surge.place.whose != whose or not replicas or self._hands.folder_use(self._worker):
             return
         links = release_links.runs_of(self._hands.layout, self._worker)
         wanted = links.get(replicas[0].place.whose.number)

@@ -11,7 +11,8 @@ release.
 
 This is done where nobody but root can rename the folder, and where no other line of the sandbox is
 about that path (`obstacle`). A worker of static files alone has no sandbox: the router follows the
-link of number 1, for each request anew.
+link of number 1, for each request anew. In development mode nothing is done: each worker runs from
+its folder, and links that are there from before mean nothing until the host is in production again.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def obstacle(worker: Worker, target: Host) -> str:
     """Why this worker can not run releases, as a clause; "" where it can."""
     if target.user_mode:
         return "with --user a worker runs from its folder"
+    if worker.in_development:
+        return "in development mode a worker runs from its folder"
     if worker.type is WorkerType.STATIC:
         return _obstacle_of_files(worker)
     if Relaxation.WRITABLE_CODE in worker.sandbox.relaxations:

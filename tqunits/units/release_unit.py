@@ -4,7 +4,8 @@ The command runs as the worker, in its sandbox, with its limits, its data and it
 the worker's instances serve. So it has nothing that belongs to one process: no port, no socket, no
 runtime folder, and none of the worker's variables that are made of these. It sees the new release
 at the path of the worker's folder, through a link as an instance does (release_mount.py): that of
-the surge's number, which leads to the new release before that of any replica does.
+the surge's number, which leads to the new release before that of any replica does. In development
+mode there is no release: it sees the folder itself, as the instances do.
 
 Directives of `unit:` are not taken over: they are for a service that stays, and one such as
 Restart= would keep systemd from loading this unit, which runs once and ends.
@@ -29,8 +30,10 @@ _RUNTIME = "RUNTIME_DIRECTORY"
 
 
 def has_any(worker: Worker, target: Host) -> bool:
-    """Whether the worker has this unit: it has a `release.command`, and can run releases."""
-    return bool(worker.release_command) and not release_mount.obstacle(worker, target)
+    """Whether the worker has this unit: it has a `release.command`, and can be deployed."""
+    if not worker.release_command or target.user_mode:
+        return False
+    return worker.in_development or not release_mount.obstacle(worker, target)
 
 
 def values(

@@ -25,6 +25,7 @@ from tqunits.model import (
     Instance,
     KillMode,
     Listen,
+    Mode,
     Server,
     SignalRules,
     Worker,
@@ -42,6 +43,7 @@ from tqunits.units import (
     dependencies,
     environment,
     failure_pause,
+    folder_note,
     health_note,
     name,
     polkit_rule,
@@ -355,6 +357,7 @@ def _shared_values(
         "harvesting": quote.command([*target.program, "harvest"]),
         "apply_timeout": quote.span(_APPLY_TIMEOUT),
         "workers": quote.path_word(str(server.workers.directory)),
+        "in_development": server.mode is Mode.DEVELOPMENT,
         "configuration": quote.path_word(str(layout.configuration)),
         "pausing": quote.command(
             [*target.argv_alone("backoff"), *(["--user"] if target.user_mode else []), "--units", str(layout.units)]
@@ -589,6 +592,7 @@ def _ledger(
         ("Backoff", failure_pause.note(worker.restart)),
         ("Health", health_note.note(worker.health)),
         *([("Watch", watch)] if watch is not None else []),
+        *((unitfile.FOLDER_USE, use.value) for use in [folder_note.use_of(worker)] if use is not None),
         *(("Operator", operator) for operator in operators),
         ("Enabled", quote.boolean(value=enabled)),
         ("RestartHash", restart_hash),

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from tqunits.health import Health
 from tqunits.light_dataclass import dataclass
-from tqunits.units import health_note, quote, watch_note
+from tqunits.units import folder_note, health_note, quote, watch_note
+from tqunits.units.folder_note import FolderUse
 from tqunits.units.limits import LIMIT_DIRECTIVES
 from tqunits.units.watch_note import WatchNote
 
@@ -31,6 +32,8 @@ router, besides the template's own lines."""
 SERVER = "X-Tqunits-Server"
 SOURCE_HASH = "SourceHash"
 """A section of the target: which tqunits.yaml all of it is from."""
+SOURCE = "Source"
+"""Where that file lies, if it says anything."""
 
 LIVE_DIRECTIVES = LIMIT_DIRECTIVES | {
     "ExecReload",
@@ -72,6 +75,10 @@ SURGE = Assignment(LEDGER, "Surge", "yes")
 """The note in the drop-in of a worker's surge (model.Worker.surge)."""
 
 
+FOLDER_USE = "Folder"
+"""The key of the note that a worker runs from its folder, in development mode."""
+
+
 @dataclass(frozen=True, slots=True)
 class Copy:
     """A file that others than root can change and that was copied for a worker's unit.
@@ -104,6 +111,7 @@ class Ledger:
     watch: WatchNote | None = None  # what of its files is watched; None: they are not
     operators: tuple[str, ...] = ()  # who may operate the worker, by a grant of root's: users, and groups as %group
     is_surge: bool = False  # the instance is none of the worker's replicas: only a roll starts it
+    folder_use: FolderUse | None = None  # the worker runs from its folder, in development mode
 
 
 @lru_cache(maxsize=_TEXTS)
@@ -181,6 +189,7 @@ def ledger(text: str) -> Ledger | None:
         watch=watch_note.read(_first(notes, "Watch")),
         operators=_all(notes, "Operator"),
         is_surge=SURGE in notes,
+        folder_use=folder_note.read(_first(notes, FOLDER_USE)),
     )
 
 

@@ -3,6 +3,8 @@
 The same as the first half of 'tqunits deploy': the worker goes on with the release that it has. A
 later deploy of the same sources finds this release, and does not build it again.
 
+In development mode the folder is built where it lies, and a later deploy finds it so.
+
 Exit status: as of 'tqunits deploy'.
 """
 

@@ -8,6 +8,9 @@ release before again. A deploy whose build fails changes nothing at all.
 The routers then serve the static files of the release, too. A worker of static files alone has
 nothing to start: the routers serve those of the release at once.
 
+In development mode (`mode` of tqunits.yaml) there are no releases: the folder is built where it
+lies, and the instances are replaced in the same way.
+
 Without NAME all installed workers are deployed. Where nothing has changed, nothing is done. A
 worker that does not run is not started: its next start is with the release. If a worker has a
 deploy that has not begun, the newer one takes its place.

@@ -6,7 +6,8 @@ starts it. It runs as root, because a release is root's: what a worker runs is c
 else afterwards.
 
 The order is read as the text of a stranger. It can ask for a release of the worker's sources as
-they are, and name releases of this worker that are there.
+they are, and name releases of this worker that are there. In development mode its folder is built
+instead, where it lies.
 
 Exit status: 0 the order was answered, also if the answer is that its build has failed; 1 there is
 no order that can be read, 4 no such worker is installed, 5 not permitted.
@@ -39,6 +40,9 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         result = harvest(arguments.name, context.premises, bus)
     if result.why:
         context.output.message(f"{arguments.name}: {result.why}", style="yellow")
+    elif result.in_folder:
+        what = "is built in its folder" if result.is_new else "has its folder as it is"
+        context.output.message(f"{arguments.name}: {what}")
     elif result.release is not None:
         context.output.message(
             f"{arguments.name}: release {result.release} {'is made' if result.is_new else 'is there'}"

@@ -5,6 +5,8 @@ last release before the present one that was stable: all its instances were heal
 rollback goes further back. Nothing is built, so this takes no longer than the starts of the
 instances, which are restarted one after the other, as in 'tqunits deploy'.
 
+In development mode there is no release to go to, and a rollback is refused.
+
 What a release has done besides, in a database for one, is not taken back.
 
 Exit status: as of 'tqunits deploy'; 1 also when there is no such release any more.

@@ -128,7 +128,7 @@ def _installed_facts(
         explained=explained,
         outdated=due.outdated(worker, context.layout) if worker else "",
         newer=newer,
-        releases=releases_of(here.instance, context.layout),
+        releases=releases_of(here.instance, context.layout, in_folder=here.ledger.folder_use is not None),
     )
 
 
