@@ -69,6 +69,7 @@ def words() -> Mapping[str, str]:
         "layout.routes": str(layout.routes),
         "layout.traffic": str(layout.traffic),
         "layout.ledger": str(layout.ledger),
+        "layout.waiting": str(layout.waiting),
         "manager.socket": str(layout.manager_socket),
         "manager.release": manager_protocol.RELEASE,
         "manager.instances": manager_protocol.INSTANCES,

@@ -53,6 +53,12 @@ class Layout:
         return self.state / "ledger.json"
 
     @property
+    def waiting(self) -> PurePosixPath:
+        """Which workers wait for a restart. `install` and `apply` write the file, the manager reads
+        it (host/restart_waits.py)."""
+        return self.state / "waiting.json"
+
+    @property
     def repair_request(self) -> PurePosixPath:
         """The file that a router writes to when a worker may be held for no reason. tq-repair.path
         watches it."""

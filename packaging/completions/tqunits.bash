@@ -105,7 +105,7 @@ _tqunits() {
             docs) _tqunits_offer -h --help --json --markdown ;;
             security) _tqunits_offer -h --help --json --threshold ;;
             install) _tqunits_offer -h --help --now --prune --unchanged --remove-all --replace --dry-run --json -q --quiet --timeout ;;
-            apply) _tqunits_offer -h --help --remove-all --replace --dry-run --json -q --quiet --timeout ;;
+            apply) _tqunits_offer -h --help --note --unattended --remove-all --replace --dry-run --json -q --quiet --timeout ;;
             uninstall) _tqunits_offer -h --help --all --purge -y --yes --keep-ledger --dry-run --json -q --quiet --timeout ;;
             diff) _tqunits_offer -h --help --prune --json ;;
             render) _tqunits_offer -h --help --out --systemd --json ;;

@@ -105,6 +105,8 @@ complete -c tqunits -n '__tqunits_verb install' -s q -l quiet -d 'say nothing bu
 complete -c tqunits -n '__tqunits_verb install' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
 complete -c tqunits -n '__tqunits_verb install' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb apply' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb apply' -l note -d 'apply nothing: only note who waits for a restart'
+complete -c tqunits -n '__tqunits_verb apply' -l unattended -d 'remove no worker, and restart none that runs'
 complete -c tqunits -n '__tqunits_verb apply' -l remove-all -d 'remove workers that are not configured also when that is all of them, or those of another root'
 complete -c tqunits -n '__tqunits_verb apply' -l replace -d 'overwrite files that tqunits has not written'
 complete -c tqunits -n '__tqunits_verb apply' -l dry-run -d 'print the changes as a diff, and change nothing'

@@ -1,8 +1,13 @@
-"""tq-apply.service and tq-apply@NAME.service on a booted systemd: they do what `tqunits apply`
-does, say where a file is wrong, take nothing but a worker's name, and write only where an install
-writes."""
+"""tq-apply.service and tq-apply@NAME.service on a booted systemd: they do what `tqunits apply
+--unattended` does, say where a file is wrong, take nothing but a worker's name, and write only
+where an install writes. tq-secrets.service notes who waits for a restart."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
 
 from .conftest import ROOT, Site
 
@@ -37,6 +42,12 @@ def pid(host: Site, name: str) -> str:
     return host.machine.show(f"tq-worker@{name}.service", "MainPID")
 
 
+def waiting(host: Site) -> dict[str, str]:
+    """Who waits for a restart, and why."""
+    found = json.loads(host.machine.read("/var/lib/tqunits/waiting.json"))
+    return {worker: row["why"] for worker, row in found["workers"].items()}
+
+
 def test_one_worker_is_applied_and_no_other(host: Site) -> None:
     host.worker("alpha")
     host.worker("beta")
@@ -47,20 +58,24 @@ def test_one_worker_is_applied_and_no_other(host: Site) -> None:
     host.worker("gamma")
     succeeded, said = applies(host, one("alpha"))
     assert succeeded, said
-    assert "restart tq-worker@alpha.service" in said
+    assert f"update {host.drop_in('alpha')}" in said
+    assert "tq-worker@alpha.service still runs as it was" in said
     assert "beta" not in said
-    assert host.get("/alpha/environment")[1]["COLOUR"] == "red"
-    assert pid(host, "alpha") != before[0]
-    assert pid(host, "beta") == before[1]
+    assert (pid(host, "alpha"), pid(host, "beta")) == before
+    assert "COLOUR" not in host.get("/alpha/environment")[1]
+    assert waiting(host) == {"alpha": "its unit has changed"}
     assert "gamma" not in host.machine.read("/etc/passwd")
+    host.run("restart", "alpha")
+    assert host.get("/alpha/environment")[1]["COLOUR"] == "red"
     again, said = applies(host, one("alpha"))
     assert again
     assert "nothing to do: everything is as configured" in said
+    assert waiting(host) == {}
 
 
 def test_all_workers_are_applied(host: Site) -> None:
-    """A new worker with a new account, a build, a folder that it may write, a limit of a running
-    process, and a worker that is gone: all that the sandbox has to let through."""
+    """A new worker with a new account, a build, a folder that it may write, and a limit of a
+    running process: all that the sandbox has to let through. One whose folder is gone stays."""
     host.worker("alpha", "limits: {limit_nofile: 2000}\n")
     host.worker("beta")
     host.install()
@@ -81,11 +96,108 @@ def test_all_workers_are_applied(host: Site) -> None:
     assert host.machine.run(["stat", "--format=%U %a", f"{ROOT}/workers/delta/bin/run"]).stdout == "root 755\n"
     modes = host.machine.run(["stat", "--format=%a", host.drop_in("gamma"), host.drop_in("gamma").rpartition("/")[0]])
     assert modes.stdout.split() == ["644", "755"]
-    assert not host.machine.exists(host.drop_in("beta"))
-    assert "nothing to do" in host.run("apply"), "the command finds nothing that the unit has left"
+    assert "beta is installed but no longer configured" in said
+    assert host.get("/beta/environment")[0] == 200
+    assert waiting(host) == {}
+    host.worker("beta")
+    assert applies(host, ALL)[0]
     again, said = applies(host, ALL)
     assert again
     assert "nothing to do: everything is as configured" in said
+    assert "nothing to do" in host.run("apply"), "the command finds nothing that the unit has left"
+
+
+def test_a_worker_that_somebody_has_stopped_stays_so(host: Site) -> None:
+    host.worker("alpha")
+    host.worker("beta")
+    host.install()
+    host.machine.systemctl("stop", "tq-worker@alpha.service")
+    host.worker("alpha", "environment: {COLOUR: red}\n")
+    host.worker("gamma")
+    succeeded, said = applies(host, ALL)
+    assert succeeded, said
+    assert host.machine.show("tq-worker@alpha.service", "ActiveState") == "inactive"
+    assert host.get("/gamma/environment")[0] == 200
+    assert waiting(host) == {}, "its next start gets all that is new"
+
+
+def test_the_build_of_a_worker_that_runs_is_left_to_a_deploy(host: Site) -> None:
+    host.worker("alpha")
+    host.machine.write(f"{ROOT}/workers/alpha/make", f"#!/bin/sh\n{BUILD}\n", 0o755)
+    yaml = "path: /alpha\ntype: exec\nbuild: [./make]\ncommand: [bin/run]\n"
+    host.yaml("alpha", yaml)
+    host.install()
+    program, before = f"{ROOT}/workers/alpha/bin/run", pid(host, "alpha")
+    host.machine.write(f"{ROOT}/workers/alpha/make", f"#!/bin/sh\n{BUILD}\necho '# new' >> bin/run\n", 0o755)
+    succeeded, said = applies(host, ALL)
+    assert succeeded, said
+    assert "# new" not in host.machine.read(program)
+    host.machine.remove(program)
+    succeeded, said = applies(host, ALL)
+    assert succeeded, said
+    assert "# new" in host.machine.read(program), "without its program it could not start again"
+    assert pid(host, "alpha") == before
+
+
+@pytest.fixture
+def secrets(host: Site) -> Iterator[str]:
+    """A folder for secrets: only root may enter it."""
+    folder = "/etc/tq-secrets"
+    host.machine.run(["install", "-d", "-m", "700", folder, f"{folder}/1", f"{folder}/2"])
+    yield folder
+    host.machine.remove(folder)
+
+
+def test_a_secret_that_changes_is_noticed(host: Site, secrets: str) -> None:
+    key, variables = f"{secrets}/key", f"{secrets}/now/variables"
+    for number in (1, 2):
+        host.machine.write(f"{secrets}/{number}/variables", f"NUMBER={number}\n", 0o600)
+    host.machine.write(key, "old", 0o600)
+    host.machine.run(["ln", "-s", "1", f"{secrets}/now"])
+    host.worker("alpha", f"watch: {{enabled: true}}\ncredentials: {{key: {key}}}\nenvironment_file: [{variables}]\n")
+    host.worker("beta", "watch: {enabled: true}\n")
+    host.install()
+    before = pid(host, "alpha"), pid(host, "beta")
+    assert waiting(host) == {}
+    changes = {
+        key: ["sh", "-c", f"printf new > {key}"],
+        f"{key} ": ["sh", "-c", f"printf newer > {key}.new; touch -d 2001-01-01 {key}.new; mv {key}.new {key}"],
+        variables: ["sh", "-c", f"echo NUMBER=3 > {secrets}/1/variables"],
+        f"{variables} ": ["ln", "-sfn", "2", f"{secrets}/now"],
+    }
+    for what, change in changes.items():
+        host.machine.run(change)
+        if change[0] == "ln":  # its folder is that of the key
+            host.machine.systemctl("start", "tq-secrets.service")
+        host.machine.wait_until(lambda: waiting(host) != {})
+        assert waiting(host) == {"alpha": f"{what.strip()} has changed"}, change
+        assert (pid(host, "alpha"), pid(host, "beta")) == before
+        host.run("restart", "alpha")
+        host.machine.systemctl("start", "tq-secrets.service")
+        assert waiting(host) == {}
+        before = pid(host, "alpha"), before[1]
+    host.machine.remove(key)
+    host.machine.systemctl("start", "tq-secrets.service")
+    assert waiting(host) == {}, "what has vanished is no change"
+
+
+def test_the_watch_over_secrets_comes_and_goes_with_them(host: Site, secrets: str) -> None:
+    host.machine.write(f"{secrets}/key", "old", 0o600)
+    for name in ("alpha", "beta"):
+        host.worker(name, f"watch: {{enabled: true}}\ncredentials: {{key: {secrets}/key}}\n")
+    host.install()
+    unit = "/etc/systemd/system/tq-secrets.path"
+    assert "nothing to do" in host.install()
+    host.worker("alpha")
+    host.install("alpha")
+    assert f"PathChanged={secrets}/key" in host.machine.read(unit), "beta is not in this run, and stays watched"
+    host.worker("beta", "restart: {delay: soon}\n")
+    host.install(status=1)
+    assert host.machine.show("tq-secrets.path", "ActiveState") == "active", "beta is refused, and stays watched"
+    host.worker("beta")
+    host.install()
+    assert not host.machine.exists(unit)
+    assert host.machine.show("tq-secrets.path", "ActiveState") == "inactive"
 
 
 def test_a_file_that_is_wrong_is_named_with_its_place_and_changes_nothing(host: Site) -> None:
@@ -106,7 +218,15 @@ def test_a_file_that_is_wrong_is_named_with_its_place_and_changes_nothing(host: 
     assert not succeeded
     assert "/etc/tqunits/tqunits.yaml:3:10: error: listen: 'nonsense'" in said
     host.server("mode: production\n")
-    assert host.files() == before
+    assert host.files() == before, "an error"
+    for change in (["truncate", "--size=0"], ["rm"]):
+        host.machine.run([*change, "/etc/tqunits/tqunits.yaml"])
+        for unit in (one("alpha"), ALL):
+            succeeded, said = applies(host, unit)
+            assert not succeeded
+            assert "/etc/tqunits/tqunits.yaml:1:1: it is gone or empty" in said, said
+    host.server("mode: production\n")
+    assert host.files() == before, "nothing"
     assert (pid(host, "alpha"), pid(host, "beta")) == pids
 
 
@@ -141,10 +261,10 @@ def test_it_waits_for_another_tqunits_and_then_reads_all_files_again(host: Site)
         holder.stdin.close()
     host.machine.wait_until(lambda: all(host.machine.show(unit, "ActiveState") == "inactive" for unit in both))
     assert [host.machine.show(unit, "Result") for unit in both] == ["success", "success"]
-    assert host.get("/alpha/environment")[1]["COLOUR"] == "red"
+    assert "COLOUR=red" in host.machine.read(host.drop_in("alpha"))
     said = "".join(host.machine.journal(unit, since) for unit in both)
-    assert said.count("restart tq-worker@alpha.service") == 1
-    assert said.count("nothing to do") == 1
+    assert said.count(f"update {host.drop_in('alpha')}") == 1
+    assert said.count("tq-worker@alpha.service still runs as it was") == 2
 
 
 def test_it_writes_only_where_an_install_writes(host: Site) -> None:

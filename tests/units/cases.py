@@ -354,7 +354,12 @@ def options() -> tuple[Worker, ...]:
         worker("unix", listen=Listen.UNIX),
         worker("descriptor", listen=Listen.FD, group="web"),
         worker("notify", service_type=ServiceType.NOTIFY, port=9500),
-        worker("secrets", credentials=(("key", "/etc/tqunits/secrets/a key"),), environment_file=("/etc/api.env",)),
+        worker(
+            "secrets",
+            credentials=(("key", "/etc/tqunits/secrets/a key"), ("half", "/etc/100%")),
+            environment_file=("/etc/api.env",),
+            watch=replace(worker("x").watch, enabled=True),
+        ),
         worker("home", folder=PurePosixPath("/home/ada/site"), hosts=("example.org", "www.example.org")),
         worker(
             "scratch",

@@ -88,6 +88,11 @@ def test_the_watch_over_the_certificate_is_exposed_little(tmp_path: Path) -> Non
     assert analyze.exposures(files, tmp_path, [unit])[unit] <= THRESHOLD[Profile.LEGACY]
 
 
+def test_the_watch_over_secrets_is_exposed_little(tmp_path: Path) -> None:
+    unit = name.SECRET_UNITS[1]
+    assert analyze.exposures(CASES["options"].files(), tmp_path, [unit])[unit] <= THRESHOLD[Profile.LEGACY]
+
+
 def test_a_build_is_exposed_little_more_than_a_strict_worker(tmp_path: Path) -> None:
     scores = analyze.exposures(CASES["samples-252"].files(), tmp_path, [name.build("api"), name.fetch("api")])
     assert scores[name.build("api")] <= 1.0  # it may choose its processors: all of them but one

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import Diagnostic, Severity, TqunitsError
-from tqunits.host import endings, execute, left_out, live, lost_drop_ins, prepare, rebuild
+from tqunits.host import endings, execute, left_out, live, lost_drop_ins, old_runs, prepare, rebuild
 from tqunits.host.builder import Builder
 from tqunits.host.endings import Ending
 from tqunits.host.left_out import LeftOut
@@ -30,6 +30,7 @@ from tqunits.model import Worker
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import name
+from tqunits.units.kept import kept_instances
 from tqunits.units.steps import Options, Plan, ReloadDaemon
 
 
@@ -93,9 +94,10 @@ def install(
         tell_refused(prepared, tell)
         plan = prepare.with_ledger(make_plan(prepared.desired, prepared.observed, options), prepared)
         _report_left_out(layout, prepared)
-        settle_releases(prepared, tell, now=options.now and not options.routers_alone)
+        settle_releases(prepared, tell, now=options.now and not (options.routers_alone or options.unattended))
         results = execute.execute(plan, layout, bus, timeout_us=timeout_us, tell=tell)
         plan, differing = _with_limits(prepared, plan, bus, layout, tell)
+        old_runs.note(layout, bus, prepared.observed.units)
         ended = endings.judged(results, layout, user_mode=premises.user_mode)
         return Installation(prepared=prepared, plan=plan, endings=ended, differing=differing)
 
@@ -106,7 +108,8 @@ def outlook(loaded: Loaded, premises: Premises, options: Options, choice: Choice
     prepared = prepare.prepare(loaded, premises, None, choice)
     plan = make_plan(prepared.desired, prepared.observed, options)
     running = () if choice.unchanged else prepared.present.running()
-    builds = tuple(rebuild.would_build(running, premises.layout))
+    settled = _settled(prepared) if choice.unattended else ()
+    builds = tuple(rebuild.would_build(running, premises.layout, settled=settled))
     return Outlook(
         prepared=prepared,
         plan=replace(plan, builds=builds, steps=(*prepared.put_back, *plan.steps)),
@@ -144,11 +147,19 @@ def _built(
         return prepared
     builder = Builder(bus=bus, files=prepared.desired.units, tell=tell, timeout_us=timeout_us)
     own = None if premises.user_mode else builder  # with --user builds run as the user
-    outcome = rebuild.build_due(prepared.present.running(), own, premises.layout, tell)
+    outcome = rebuild.build_due(
+        prepared.present.running(), own, premises.layout, tell, settled=_settled(prepared) if choice.unattended else ()
+    )
     if outcome.skipped or outcome.built:  # a build may have made a file that was missing
         again = prepare.configured(premises)
         prepared = prepare.prepare(again, premises, bus, choice, outcome)
     return prepared
+
+
+def _settled(prepared: Prepared) -> frozenset[str]:
+    """The workers that are installed. A build would replace the program of one that runs, and
+    nobody looks on."""
+    return frozenset(kept_instances(prepared.observed.files))
 
 
 def _refuse_taken(obstacles: Sequence[Diagnostic], tell: Tell, *, now: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -42,6 +43,11 @@ def observe_copies(layout: Layout) -> Mapping[PurePosixPath, ObservedFile] | Non
         return None
 
 
+def modified_us(status: os.stat_result) -> int:
+    """When a file was written, in µs since 1970. Any user can set an mtime, and nobody a ctime."""
+    return min(status.st_mtime_ns, status.st_ctime_ns) // 1000
+
+
 def unit_file_states(units: Path) -> Mapping[str, str]:
     """Unit -> "enabled" or "masked", from the links that systemctl makes (systemctl(1), enable and
     mask).
@@ -78,5 +84,4 @@ def _observe_file(path: Path) -> ObservedFile | None:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
-    modified = min(found.st_mtime_ns, found.st_ctime_ns) // 1000  # any user can set an mtime, and nobody a ctime
-    return ObservedFile(content=content.decode("utf-8", "surrogateescape"), modified=modified)
+    return ObservedFile(content=content.decode("utf-8", "surrogateescape"), modified=modified_us(found))

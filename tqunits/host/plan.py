@@ -41,7 +41,7 @@ from pathlib import PurePosixPath
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import Instance, account_of
 from tqunits.routing.codec.document import installed_routes, with_workers
-from tqunits.units import credentials, name, polkit_rule, shared, turnover, unitfile, upkeep
+from tqunits.units import credentials, name, polkit_rule, shared, turnover, unattended, unitfile, upkeep
 from tqunits.units.observed import Observed, ObservedFile, is_newer
 from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import (
@@ -80,6 +80,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     writes = (*_copy_writes(desired, observed), *unit_writes)
     masked = tuple(u for u in desired.enabled if observed.file_states.get(u, "").startswith("masked"))
     running = tuple(u for u in desired.enabled if u not in masked)
+    meant = unattended.to_enable(running, observed, options)
     outdated = turnover.outdated(running, desired, observed)
     stale = turnover.with_openings(_stale(running, writes, observed, outdated), running, observed)
     closing = turnover.closing(desired, observed)
@@ -87,21 +88,24 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     spare = frozenset(unit for whose in surplus if observed.runs(unit := name.service(whose)))
     spare |= {service for write in demoted if (service := write.file.unit)}
     to_start = (
-        _meant(running, options) if observed.is_up(name.TARGET) else _of_target(running, desired, observed, leaving)
+        unattended.startable(meant, writes, observed, options)
+        if observed.is_up(name.TARGET)
+        else _of_target(running, desired, observed, leaving)
     )
+    going_on = (u for u in stale if observed.is_up(u) or u not in to_start)
     steps = [
         *_stopped(turnover.emptied(unit_writes, observed)),
         *writes,
         *_users(desired, writes, observed),
         *_rehomings(desired, observed),
         *([Give(desired.given)] if desired.given else ()),
-        *(enabling := _enable(running, observed)),
+        *(enabling := _enable(meant, observed)),
         *_daemon_reload(unit_writes, enabling, observed),
         *rules,
         *_admissions(observed),
         *(first_routes := _first_routes(desired, observed)),
         *(_router_restarts(running, stale, desired, writes, observed) if options.now else ()),
-        *(_starts(to_start, _meant(stale, options), writes, observed) if options.now else ()),
+        *(_starts(to_start, unattended.restartable(stale, options), writes, observed, options) if options.now else ()),
         *_surplus_removal(surplus, demoted if may_stop else (), observed, may_stop=may_stop),
         *(() if first_routes else _new_routes(desired, observed, options)),
         *_departures(desired, observed, gone, options, demoted if may_stop else ()),
@@ -113,17 +117,12 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         read_back=tuple(unit for unit in _services(desired) if unit not in masked and unit not in desired.surges),
         foreign=foreign,
         orphans=() if options.prune else gone,
-        pending=_pending((*waiting, *closing, *stale, *sorted(spare)), options),
+        pending=_pending((*waiting, *closing, *going_on, *(() if may_stop else sorted(spare))), options),
         masked=masked,
         leaving=leaving,
         outdated=outdated,
         spare=spare,
     )
-
-
-def _meant(units: Iterable[str], options: Options) -> tuple[str, ...]:
-    """Those that may be started and restarted."""
-    return tuple(u for u in units if not (options.routers_alone and name.worker_of(u)))
 
 
 def _of_target(
@@ -140,7 +139,7 @@ def _of_target(
 def _pending(units: Iterable[str], options: Options) -> tuple[str, ...]:
     """Of what waits for a start, what goes on waiting."""
     found = tuple(dict.fromkeys(units))
-    meant = _meant(found, options) if options.now else ()
+    meant = unattended.restartable(found, options) if options.now else ()
     return tuple(unit for unit in found if unit not in meant)
 
 
@@ -262,9 +261,8 @@ def _stale(
     The target is left out: for it a reload is enough. Its restart would restart all its parts, the
     socket too.
     """
-    rewritten = {w.file.unit for w in writes if not w.keep_time and not w.file.is_secret}
-    copied = {credentials.worker_of(w.file.path) for w in writes if w.file.is_secret}  # one copy is for all instances
-    rewritten |= {u for u in running if name.worker_of(u) in copied}
+    running = tuple(running)
+    rewritten = unattended.rewritten(running, writes)
     parts = (u for u in running if u != name.TARGET)
     return tuple(
         u
@@ -283,9 +281,9 @@ def _stopped(units: tuple[str, ...]) -> list[Step]:
     return [Stop(units)] if units else []
 
 
-def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool:
+def _is_stale(unit: str, rewritten: Collection[str | None], observed: Observed) -> bool:
     sources = {unit, name.template_of(unit), *(_files_of_socket(unit) if _has_control(unit) else ())}
-    if sources & rewritten:
+    if not sources.isdisjoint(rewritten):
         return True
     started = observed.units[unit].started
     times = [f.modified for path, f in observed.files.items() if name.unit_at(path) in sources]
@@ -314,7 +312,11 @@ def _enable(running: Iterable[str], observed: Observed) -> list[Step]:
 
 
 def _starts(
-    running: tuple[str, ...], stale: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed
+    running: tuple[str, ...],
+    stale: tuple[str, ...],
+    writes: Iterable[WriteFile],
+    observed: Observed,
+    options: Options,
 ) -> Iterable[Step]:
     """Everything that is down is started in one step, the target too.
 
@@ -322,7 +324,7 @@ def _starts(
     instances. So these workers go one after the other, and no request waits until another worker is
     drained.
     """
-    moving = tuple(u for u in running if _is_at_home(u, observed) and observed.runs(u))
+    moving = unattended.restartable((u for u in running if _is_at_home(u, observed) and observed.runs(u)), options)
     restarts = tuple(u for u in stale if name.worker_of(u) and u not in moving)
     anew = tuple(u for u in restarts if _has_new_socket(u, writes, observed))
     kept = tuple(u for u in restarts if u not in anew)

@@ -24,6 +24,7 @@ from tqunits.host.refits import Refits, refits
 from tqunits.host.requested import Requested
 from tqunits.host.routes import routes_snapshot
 from tqunits.host.sources import Edit, Loaded, load
+from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import (
     MANAGER_USER,
@@ -38,7 +39,7 @@ from tqunits.model import (
 )
 from tqunits.system import files
 from tqunits.system.bus import Bus
-from tqunits.units import accounts, addresses, ledger, name, turnover, upkeep, watch_scope
+from tqunits.units import accounts, addresses, ledger, name, secret_watch, turnover, upkeep, watch_scope
 from tqunits.units.kept import kept_instances
 from tqunits.units.ledger import LedgerEntry
 from tqunits.units.observed import Observed, ObservedFile
@@ -54,6 +55,7 @@ class Choice:
     names: tuple[str, ...] = ()  # only these workers; empty: all
     prune: bool = False
     remove_all: bool = False  # prune, whatever speaks against it
+    unattended: bool = False  # nobody looks on
     unchanged: bool = False  # only what is installed, from the YAML that still lies there; no build
     waits: bool = False  # for another tqunits that is at work
     restored: tuple[Instance, ...] = ()  # whose unit has come back just now
@@ -128,6 +130,8 @@ def prepare(
     put_back = put_back_later(premises.layout)
     before = {**observe_files(premises.layout), **put_back}
     sources = vanishing.installed_from(before, premises.layout)
+    if choice.unattended:
+        vanishing.refuse_emptied(configuration, before, premises.layout)
     if not choice.remove_all:
         vanishing.refuse_doubtful(configuration, sources, prune=choice.prune)
     held = {} if choice.remove_all else vanishing.held(configuration, sources)
@@ -148,7 +152,8 @@ def prepare(
     present = judged.present
     sockets = sockets_of(configuration.server, premises.layout, addresses.installed(before))
     templates, installed = files.read_templates(premises.layout), kept_instances(before)
-    rendered = render(present, host, judged.ports, templates, requested.copies, sockets, installed)
+    secrets = _staying_secrets(before, present, configuration, premises.layout, choice)
+    rendered = render(present, host, judged.ports, templates, requested.copies, sockets, installed, secrets)
     routes = RenderedFile(
         path=premises.layout.routes, content=routes_snapshot(present, host, judged.ports), mode=0o644, unit=None
     )
@@ -178,6 +183,22 @@ def prepare(
         others=others,
         edited=() if found is None else found.edited,
     )
+
+
+def _staying_secrets(
+    before: Mapping[PurePosixPath, ObservedFile],
+    present: Configuration,
+    configuration: Configuration,
+    layout: Layout,
+    choice: Choice,
+) -> secret_watch.Watched:
+    """The files that are watched for workers which stay as they are installed."""
+    unit = before.get(layout.units / name.SECRET_UNITS[0])
+    if unit is None:
+        return {}
+    stay = configuration.names if choice.prune else configuration.names | kept_instances(before).keys()
+    rendered = {worker.name for worker in present.workers}
+    return secret_watch.staying(unit.content, stay & kept_instances(before).keys() - rendered)
 
 
 def _writes(files: Mapping[PurePosixPath, ObservedFile]) -> Iterator[WriteFile]:
@@ -277,11 +298,12 @@ def _desired(
     slots = [whose for worker in present.workers for whose in worker.slots]
     surges = frozenset(name.service(worker.surge) for worker in present.workers if worker.surge)
     idle = {name.service(whose) for whose in slots} - set(running) - surges
-    optional = {*map(name.socket, slots), *name.CERTIFICATE_UNITS}
+    optional = {*map(name.socket, slots), *name.CERTIFICATE_UNITS, *name.SECRET_UNITS}
     sockets = sorted(turnover.sockets(rendered), key=name.PROXY_SOCKET.__ne__)  # it first, the others by name
     optional |= {unit for unit in (*known, *(p.name for p in observed.files)) if name.is_proxy_socket(unit)}
     surplus |= (optional & {*known, *(p.name for p in observed.files)}) - {file.unit for file in rendered}
     watch = name.CERTIFICATE_UNITS[:1] if configuration.server.tls.certificate else ()
+    secrets = [file.unit for file in rendered if file.unit == name.SECRET_UNITS[0]]
     return Desired(
         units=rendered,
         copies=(*copies, *refitted.copies),
@@ -290,7 +312,16 @@ def _desired(
         workers=frozenset((*(w.name for w in configuration.workers if _has_unit(w)), *configuration.broken)),
         left_alone=configuration.names - {worker.name for worker in present.workers},
         files_alone=frozenset(w.name for w in configuration.workers if not _has_unit(w)),
-        enabled=(*running, *sockets, *watch, name.REPAIR_UNITS[0], *proxies, *name.MANAGER_UNITS, name.TARGET),
+        enabled=(
+            *running,
+            *sockets,
+            *watch,
+            *secrets,
+            name.REPAIR_UNITS[0],
+            *proxies,
+            *name.MANAGER_UNITS,
+            name.TARGET,
+        ),
         disabled=tuple(sorted(surplus | idle)),
         surges=surges,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 from tqunits.errors import TqunitsError
@@ -31,9 +31,12 @@ class Outcome:
 NOTHING_BUILT = Outcome(skipped=(), built=())
 
 
-def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[Build]:
-    """Each build that an install would run. A worker that we may not look at has none."""
+def would_build(workers: Iterable[Worker], layout: Layout, *, settled: Collection[str] = ()) -> Iterator[Build]:
+    """Each build that an install would run. A worker that we may not look at has none. `settled`:
+    as in `build_due`."""
     for worker in workers:
+        if worker.name in settled and not lacking.command_missing(worker):
+            continue
         now = due.glance(worker, layout)
         if now is not None and now.reason and not _is_made_elsewhere(worker, now):
             yield _step_of(worker, now.reason)
@@ -43,18 +46,25 @@ def build_in_folder(worker: Worker, builder: Builder, layout: Layout) -> bool:
     """Build a worker of a host in development mode, if that is due: whether anything was built. The
     caller holds `release_store.exclusively`. Raises TqunitsError with what it lacks, and OSError;
     then its folder is as it was."""
-    attempt = _Attempt(worker, builder, layout, builder.tell)
+    attempt = _Attempt(worker, builder, layout, builder.tell, is_settled=False)
     lack = attempt.in_place()
     if lack is not None:
         raise TqunitsError(lack.reason, hint=lack.hint)
     return attempt.step is not None
 
 
-def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout, tell: Tell) -> Outcome:
+def build_due(
+    workers: Iterable[Worker],
+    builder: Builder | None,
+    layout: Layout,
+    tell: Tell,
+    *,
+    settled: Collection[str] = (),
+) -> Outcome:
     """Run each build that is due; without a builder (--user) as the calling user. One failed build
-    does not stop the others.
+    does not stop the others. `settled`: workers that are built only if their program is missing.
     """
-    tried = [_Attempt(worker, builder, layout, tell) for worker in workers]
+    tried = [_Attempt(worker, builder, layout, tell, is_settled=worker.name in settled) for worker in workers]
     lacks = [each.perform() for each in tried]
     return Outcome(skipped=tuple(lack for lack in lacks if lack), built=tuple(each.step for each in tried if each.step))
 
@@ -62,8 +72,11 @@ def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout
 class _Attempt:
     """The build of one worker, if it is due."""
 
-    def __init__(self, worker: Worker, builder: Builder | None, layout: Layout, tell: Tell) -> None:
+    def __init__(
+        self, worker: Worker, builder: Builder | None, layout: Layout, tell: Tell, *, is_settled: bool
+    ) -> None:
         self._worker, self._builder, self._layout, self._tell = worker, builder, layout, tell
+        self._is_settled = is_settled
         self.step: Build | None = None
 
     def perform(self) -> Lacking | None:
@@ -91,6 +104,8 @@ class _Attempt:
         lack = lacking.lacking(worker)
         if lack is not None:
             return lack
+        if self._is_settled and not lacking.command_missing(worker):
+            return None
         now = built.glance(worker, self._layout)
         return self._build(now) if now is not None else None
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import endings, execute, left_out, lost_drop_ins, pauses, purge, traffic_file
+from tqunits.host import endings, execute, left_out, lost_drop_ins, pauses, purge, restart_waits, traffic_file
 from tqunits.host.endings import Ending
 from tqunits.host.installed import Installed
 from tqunits.host.leftovers import remnants
@@ -124,6 +124,7 @@ def _forget(departure: Departure, layout: Layout) -> None:
     if departure.is_all:
         files.remove(Path(layout.repair_request))  # systemd has made this file for the routers
         left_out.remove(layout)
+        restart_waits.remove(layout)
 
 
 def _purge(departure: Departure, premises: Premises, bus: Bus, tell: Tell, *, users_too: bool) -> None:

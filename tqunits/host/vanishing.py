@@ -3,7 +3,8 @@ them.
 
 If a worker's folder is gone, install leaves the worker alone and apply removes it. If the folder
 exists but is empty, like a mount point without its disk, both leave it alone and say so. If all
-workers are gone, nothing is done (units/vanished.py).
+workers are gone, nothing is done (units/vanished.py). A tqunits.yaml that is gone or empty is no
+order to a run that nobody watches.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
 from tqunits.layout import Layout
 from tqunits.model import Configuration
-from tqunits.units import ledger, unitfile
+from tqunits.units import ledger, name, quote, unitfile
 from tqunits.units.observed import ObservedFile
 from tqunits.units.vanished import Sources, WorkersFolder, doubt
 
@@ -46,6 +47,27 @@ def refuse_doubtful(configuration: Configuration, sources: Sources, *, prune: bo
     if why is not None and (prune or not found.is_there):
         insist = f"; to remove all that is not configured: {INSIST}" if prune else ""
         raise TqunitsError(f"{why.reason}: nothing was changed", hint=why.hint + insist)
+
+
+def refuse_emptied(configuration: Configuration, before: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> None:
+    """Raise TqunitsError when tqunits.yaml is gone or empty, and has said something when it was
+    installed. For runs that nobody watches: it may be about to be written."""
+    target = before.get(layout.units / name.TARGET)
+    source = str(configuration.server.source)
+    noted = unitfile.last_value(target.content, unitfile.SERVER, unitfile.SOURCE) if target is not None else None
+    if noted is not None and quote.untext(noted) == source and _is_blank(Path(source)):
+        raise TqunitsError(
+            "it is gone or empty, and was not when it was installed: nothing was changed",
+            hint="write it; 'tqunits apply' applies it as it is",
+            mark=Mark(source, 1, 1),
+        )
+
+
+def _is_blank(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0 or not path.read_bytes().strip()
+    except FileNotFoundError:
+        return True
 
 
 def _held(worker: str, folder: Path) -> Diagnostic | None:

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
-from tqunits.units import quote
+from tqunits.units import quote, unitfile
 from tqunits.units.unitfile import Copy
 
 MODE = 0o600
@@ -66,6 +66,13 @@ def folder(state: PurePosixPath) -> PurePosixPath:
 def worker_of(copy: PurePosixPath) -> str:
     """The worker that a copy is for. All its instances read it."""
     return copy.parent.name
+
+
+def loaded(unit: str) -> tuple[tuple[str, str], ...]:
+    """The credentials of an installed unit: their ids, and the paths that they are loaded from."""
+    values = (a.value for a in unitfile.parse(unit) if (a.section, a.name) == ("Service", "LoadCredential"))
+    found = (value.partition(":") for value in values)
+    return tuple((credential, quote.untext(path)) for credential, _, path in found if path)
 
 
 def directives(worker: Worker, state: PurePosixPath, copies: Iterable[Copy]) -> list[str]:

@@ -36,6 +36,8 @@ APPLY = "tq-apply.service"
 APPLY_TEMPLATE = "tq-apply@.service"
 APPLY_UNITS = (APPLY, APPLY_TEMPLATE)
 """The units by which the manager has root apply the configuration: of all workers, and of one."""
+SECRET_UNITS = ("tq-secrets.path", "tq-secrets.service")
+"""The unit that watches the secrets of workers (secret_watch.py), and the unit that it starts."""
 HARVEST_TEMPLATE = "tq-harvest@.service"
 """The unit by which the manager has root make a worker's release, and point instances to one."""
 RELEASE_TEMPLATE = "tq-release@.service"
@@ -265,7 +267,7 @@ def is_socket(unit: str) -> bool:
 def comes_and_goes(unit: str) -> bool:
     """Whether the unit's file exists only with some settings. It is removed when it is not
     needed."""
-    return is_socket(unit) or unit in CERTIFICATE_UNITS
+    return is_socket(unit) or unit in {*CERTIFICATE_UNITS, *SECRET_UNITS}
 
 
 def is_proxy(unit: str) -> bool:

@@ -43,20 +43,20 @@ from tqunits.units import (
     dependencies,
     environment,
     failure_pause,
-    folder_note,
-    health_note,
+    ledger_notes,
     name,
     polkit_rule,
     quote,
     release_unit,
     sandbox,
+    secret_watch,
     unitfile,
     watch_scope,
 )
 from tqunits.units.environment import served_folder
 from tqunits.units.grants import grant_of
 from tqunits.units.refusal import Refusal, refusal
-from tqunits.units.unitfile import Assignment, Copy
+from tqunits.units.unitfile import Assignment
 
 TemplateValues = Mapping[str, object]
 
@@ -110,19 +110,22 @@ def render(
     copies: credentials.Copies | None = None,
     sockets: addresses.Places | None = None,
     installed: dependencies.Instances | None = None,
+    secrets: secret_watch.Watched | None = None,
 ) -> tuple[RenderedFile, ...]:
     """Every file of the configuration but the copies, sorted by path; each worker that listens on
     TCP has a port.
 
     `sockets`: which socket unit has which address, where that is not what it would be on a host
     without any. `installed`: the instances of workers that are not in this configuration and stay,
-    for others may depend on them.
+    for others may depend on them. `secrets`: what is watched for those.
 
     Raises TqunitsError for a value that no unit can express, and for a template that is missing or
     wrong.
     """
     places = sockets or sockets_of(configuration.server, target.layout, {})
-    rendering = _Rendering(configuration, target, ports, templates, copies or {}, places, installed or {})
+    rendering = _Rendering(
+        configuration, target, ports, templates, copies or {}, places, installed or {}, secrets or {}
+    )
     workers = [w for w in configuration.workers if w.type is not WorkerType.STATIC]
     files = [*rendering.shared(workers)]
     for worker in workers:
@@ -168,6 +171,7 @@ class _Rendering:
         copies: credentials.Copies,
         sockets: addresses.Places,
         installed: dependencies.Instances,
+        secrets: secret_watch.Watched,
     ) -> None:
         self._configuration = configuration
         self._target = target
@@ -175,6 +179,7 @@ class _Rendering:
         self._templates = templates
         self._copies = copies
         self._sockets = sockets
+        self._staying_secrets = secrets
         self._instances = {**installed, **{worker.name: worker.instances for worker in configuration.workers}}
         from tqunits.units.templates import Templates  # jinja2 is a tenth of the time of `check`, which renders nothing
 
@@ -203,6 +208,7 @@ class _Rendering:
         if not self._target.user_mode:  # with --user the one who asks may apply it himself
             for unit in name.APPLY_UNITS:
                 yield self._unit(unit, f"{name.APPLY}.j2", {**values, "is_single": unit == name.APPLY_TEMPLATE})
+            yield from self._secrets(workers)
             yield self._unit(name.HARVEST_TEMPLATE, f"{name.HARVEST_TEMPLATE}.j2", values)
         if not self._target.user_mode:  # a user's manager has no journals of its own
             path = name.access_journal(self._target.layout.units)
@@ -250,8 +256,12 @@ class _Rendering:
         """The target, and from which tqunits.yaml all of it is (host/unchanged.py): its change
         restarts nothing."""
         file = self._unit(name.TARGET, f"{name.TARGET}.j2", values)
-        digest = self._configuration.server.source_hash
-        kept = unitfile.dump([Assignment(unitfile.SERVER, unitfile.SOURCE_HASH, digest)])
+        server = self._configuration.server
+        source = str(server.source)
+        notes = [Assignment(unitfile.SERVER, unitfile.SOURCE_HASH, server.source_hash)]
+        if any(origin.mark is not None and origin.mark.file == source for origin in server.origins.values()):
+            notes.append(Assignment(unitfile.SERVER, unitfile.SOURCE, quote.text(source)))
+        kept = unitfile.dump(notes)
         return replace(file, content=f"{file.content}\n{kept}")
 
     def _router(self, values: TemplateValues) -> RenderedFile:
@@ -261,6 +271,26 @@ class _Rendering:
         file = self._unit(name.PROXY_TEMPLATE, f"{name.PROXY_TEMPLATE}.j2", values)
         kept = unitfile.dump(Assignment(unitfile.ROUTER, key, value) for key, value in notes.items())
         return replace(file, content=f"{file.content}\n{kept}")
+
+    def _secrets(self, workers: list[Worker]) -> Iterable[RenderedFile]:
+        """The watch over the files that workers are given, if there is any."""
+        mode = self._configuration.server.mode
+        found = {**self._staying_secrets, **secret_watch.watched(workers, mode, self._copies)}
+        if found:
+            watch, watcher = (self._unit(unit, f"{unit}.j2", self._secret_values(found)) for unit in name.SECRET_UNITS)
+            yield replace(watch, content=f"{watch.content}\n{secret_watch.notes(found)}")
+            yield watcher
+
+    def _secret_values(self, found: secret_watch.Watched) -> TemplateValues:
+        paths, layout = secret_watch.paths(found), self._target.layout
+        find = ["/usr/bin/find", "-H", *secret_watch.folders(found), "-maxdepth", "1", "-cnewer"]
+        return {
+            "secrets": [quote.path(path) for path in paths],
+            "secrets_changed": quote.command(find),
+            "noting": quote.command([*self._target.program, "apply", "--note"]),
+            "runtime": quote.path_word(str(layout.runtime)),
+            "state": quote.path_word(str(layout.state)),
+        }
 
     def _socket(self, unit: str, found: tuple[str, ...], values: TemplateValues) -> RenderedFile:
         own = {
@@ -283,7 +313,7 @@ class _Rendering:
         operators = grant_of(worker, self._configuration.server).operators
         watch = watch_scope.note_of(worker, self._configuration.server.mode, self._target)
         notes = [
-            *_ledger(
+            *ledger_notes.assignments(
                 worker,
                 port,
                 socket,
@@ -353,7 +383,7 @@ def _shared_values(
         **_manager_values(server, target),
         "manager_home": "read-only" if homes or any(map(sandbox.hidden_home, watched)) else "yes",
         "manager_tmp": quote.boolean(value=not any(map(sandbox.is_temporary, watched))),
-        "applying": quote.command([*target.program, "apply"]),
+        "applying": quote.command([*target.program, "apply", "--unattended"]),
         "harvesting": quote.command([*target.program, "harvest"]),
         "apply_timeout": quote.span(_APPLY_TIMEOUT),
         "workers": quote.path_word(str(server.workers.directory)),
@@ -567,34 +597,3 @@ def _accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
         for worker in workers
         if accounts.needs_own(worker)
     ]
-
-
-def _ledger(
-    worker: Worker,
-    port: int | None,
-    socket: str | None,
-    *,
-    copies: Iterable[Copy],
-    watch: str | None,
-    operators: Iterable[str],
-    restart_hash: str,
-    enabled: bool,
-) -> Iterable[Assignment]:
-    """The notes that `unitfile.ledger` reads back."""
-    rows: list[tuple[str, str]] = [
-        ("Worker", worker.name),
-        ("Source", str(worker.source)),
-        (unitfile.SOURCE_HASH, worker.source_hash),
-        ("Socket", socket) if socket else ("Port", str(port)),
-        *(("Route", route) for route in worker.routes),
-        *(("Host", host) for host in worker.hosts),
-        *(("Copy", unitfile.copy_note(copy)) for copy in copies),
-        ("Backoff", failure_pause.note(worker.restart)),
-        ("Health", health_note.note(worker.health)),
-        *([("Watch", watch)] if watch is not None else []),
-        *((unitfile.FOLDER_USE, use.value) for use in [folder_note.use_of(worker)] if use is not None),
-        *(("Operator", operator) for operator in operators),
-        ("Enabled", quote.boolean(value=enabled)),
-        ("RestartHash", restart_hash),
-    ]
-    return [Assignment(unitfile.LEDGER, key, quote.text(value)) for key, value in rows]

@@ -176,6 +176,7 @@ class Options:
     prune: bool = False
     replace: bool = False
     routers_alone: bool = False  # with `now`: no worker is started, restarted or stopped
+    unattended: bool = False  # with `now`: nobody looks on, so no worker that runs is restarted (host/plan.py)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,6 +123,7 @@ def perform(
         names=names,
         prune=options.prune,
         remove_all=arguments.remove_all,
+        unattended=options.unattended,
         unchanged=options.routers_alone,
         waits=waits,
     )
