@@ -73,6 +73,7 @@ def words() -> Mapping[str, str]:
         "manager.socket": str(layout.manager_socket),
         "manager.release": manager_protocol.RELEASE,
         "manager.instances": manager_protocol.INSTANCES,
+        "manager.watches": manager_protocol.WATCHES,
         "manager.events": manager_protocol.EVENTS,
         "manager.logs": manager_protocol.LOGS,
         "manager.start": manager_protocol.START,

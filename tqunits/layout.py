@@ -73,6 +73,14 @@ class Layout:
         """The last deploys of a worker (manager/deploy_files.py)."""
         return self.manager_state / "deploys" / f"{worker}.json"
 
+    def made(self, worker: str) -> PurePosixPath:
+        """What builds have made in a worker's folder (host/made_paths.py)."""
+        return self.state / "made" / worker
+
+    def watched(self, worker: str) -> PurePosixPath:
+        """What the manager has last acted upon of a worker's folder (manager/watched_files.py)."""
+        return self.manager_state / "watched" / f"{worker}.json"
+
     def harvest_order(self, worker: str) -> PurePosixPath:
         """What the manager asks tq-harvest@NAME.service for."""
         return self.manager_state / "orders" / f"{worker}.json"

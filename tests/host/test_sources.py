@@ -12,7 +12,8 @@ import pytest
 
 from tqunits.cli.main import main
 from tqunits.errors import ConfigurationError, Severity
-from tqunits.host.sources import MAX_BYTES, load
+from tqunits.host.configuration_files import MAX_BYTES
+from tqunits.host.sources import load
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import NotRoots
 from tqunits.system.process import run

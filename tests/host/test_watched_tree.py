@@ -13,7 +13,7 @@ from host.releases import written
 from tqunits.errors import NotPermitted, TqunitsError
 from tqunits.host.checkout_lock import is_checkout_running
 from tqunits.host.source_tree import FILE, Scope, Sources, TreeEntry, sources
-from tqunits.host.watched_tree import TreeLook, change_in_words, look
+from tqunits.host.watched_tree import MAX_TREE_TEXT, TreeLook, change_in_words, look
 from tqunits.lifecycle import ignoring
 from tqunits.lifecycle.release import MAX_MESSAGE
 from tqunits.lifecycle.settling import CHECKOUT_MAX_US
@@ -226,6 +226,18 @@ def test_a_tree_may_have_so_many_names(folder: Path) -> None:
     assert len(sources(folder, {}, Scope(most=5))) == 3
     with pytest.raises(TqunitsError, match="it has more than 4 files and folders"):
         sources(folder, {}, Scope(most=4))
+
+
+def test_gitignore_files_may_have_so_much_text(folder: Path) -> None:
+    """What is made of them stays in the manager's memory."""
+    one = "# a comment that is as long as a line may be\n" * 1000
+    count = MAX_TREE_TEXT // len(one)
+    written(folder, **{f"{number}/.gitignore": one for number in range(count)})
+    seen(folder)
+    written(folder, **{"more/.gitignore": one})
+    with pytest.raises(TqunitsError, match=r"its \.gitignore files have more than 128 KiB") as caught:
+        seen(folder)
+    assert caught.value.hint == "name it in watch.ignore of its worker.yaml: then it is not read"
 
 
 @pytest.mark.root

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tqunits.lifecycle.state import Event, State
-from tqunits.manager.instance_metrics import ManagerFacts, MeasuredInstance, of_instances, of_manager, of_routers
+from tqunits.manager.instance_metrics import (
+    ManagerFacts,
+    MeasuredInstance,
+    MeasuredWatch,
+    of_instances,
+    of_manager,
+    of_routers,
+    of_watches,
+)
 from tqunits.manager.record import Checked, InstanceRecord, Place, Seen
 from tqunits.manager.usage import Usage
 from tqunits.metrics.openmetrics import END
@@ -52,9 +60,20 @@ FAILS = MeasuredInstance(
 )
 RESTS = MeasuredInstance(record("shop"), Usage())
 
+WATCHES = (
+    MeasuredWatch(worker="api", folders=12, last_event_us=1_700_000_300_000_000, is_broken=False, is_suspended=True),
+    MeasuredWatch(worker="shop", folders=0, last_event_us=None, is_broken=True, is_suspended=False),
+)
+
 
 def text(*instances: MeasuredInstance) -> str:
-    lines = [*of_routers({"1": True, "2": False}), *of_instances(instances), *of_manager(FACTS), END]
+    lines = [
+        *of_routers({"1": True, "2": False}),
+        *of_instances(instances),
+        *of_watches(WATCHES),
+        *of_manager(FACTS),
+        END,
+    ]
     return "".join(lines)
 
 

@@ -7,12 +7,12 @@ import errno
 import pytest
 from namespaces import USER, run_in_namespaces
 
-from tqunits.system.watch_limits import limit_of
+from tqunits.system.watch_limits import MOST_OF_ONE, beyond_share, limit_of
 
 FAIL = """
 import os, resource
 from tqunits.system.inotify_queue import CHANGES, InotifyQueue
-from tqunits.system.watch_limits import limit_of
+from tqunits.system.watch_limits import MOST_OF_ONE, beyond_share, limit_of
 first = InotifyQueue()
 {before}
 try:
@@ -62,3 +62,14 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (few, few))
 
 def test_another_error_is_no_limit() -> None:
     assert limit_of(OSError(errno.EACCES, "Permission denied")) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "share"),
+    [pytest.param(4000, 1000, id="a small host"), pytest.param(1 << 20, MOST_OF_ONE, id="a large host")],
+)
+def test_one_owner_gets_a_quarter_of_the_watches_at_most(limit: int, share: int) -> None:
+    code = "from tqunits.system import watch_limits; print(watch_limits.fair_share())"
+    told = run_in_namespaces(USER, f"echo {limit} > /proc/sys/user/max_inotify_watches", code)
+    assert int(told) == share
+    assert ("raise fs.inotify.max_user_watches" in (beyond_share(share).hint or "")) == (share < MOST_OF_ONE)

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tqunits.cli import condition
+from tqunits.cli import condition, old_starts
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.selection import named
+from tqunits.cli.watch_words import watches
+from tqunits.control import managers
 from tqunits.host import left_out, traffic_file
 from tqunits.host.installed import Installed, served, serving, slots
 from tqunits.host.left_out import LeftOut, Report
@@ -59,6 +61,8 @@ class WorkerRow:
     left_out: LeftOut | None = None  # by the last install
     why: str = ""  # what is wrong with its answers to health checks
     release: str | None = None  # the ID of the one that its process runs, or that the routers serve
+    unwatched: str = ""  # why changes of its folder do not take effect, though they should
+    restart_due: str = ""  # what has changed since its start that a restart alone takes
 
     @property
     def name(self) -> str:
@@ -119,6 +123,7 @@ class Listing:
     rows: Sequence[WorkerRow]
     is_known: bool  # the manager has told how health checks end
     is_all: bool = True  # nobody was named
+    unapplied: str = ""  # why tqunits.yaml, as it is, is not applied by itself
 
     @property
     def is_well(self) -> bool:
@@ -132,7 +137,8 @@ class Listing:
 
     def members(self) -> Mapping[str, object]:
         """The members of the document `tqunits.ls`."""
-        return {"manager": self.is_known, "workers": [_json(row) for row in self.rows]}
+        rows = [_json(row) for row in self.rows]
+        return {"manager": self.is_known, "unapplied": self.unapplied or None, "workers": rows}
 
 
 def look(names: Sequence[str], health: RunTimeHealth, context: Context) -> Listing:
@@ -142,7 +148,9 @@ def look(names: Sequence[str], health: RunTimeHealth, context: Context) -> Listi
     workers: Sequence[_Listed] = (*here, *_absent(here, report))
     if names:
         workers = named(names, workers, context)
-    return Listing(rows=_rows(workers, report, health, context), is_known=health.is_known, is_all=not names)
+    rows, is_watched = _rows(workers, report, health, context), _is_watched(workers)
+    unapplied = managers.unapplied(context.layout) if is_watched else ""
+    return Listing(rows=rows, is_known=health.is_known, is_all=not names, unapplied=unapplied)
 
 
 def show(found: Listing, output: Output) -> None:
@@ -153,6 +161,12 @@ def show(found: Listing, output: Output) -> None:
         output.message("it does not run: a surge is listed during a roll only")
     else:
         output.message("no workers are installed; 'tqunits install' installs those that are configured")
+    if found.unapplied:
+        output.message(f"tqunits.yaml, as it is now, is not applied: {found.unapplied}", style="yellow")
+
+
+def _is_watched(workers: Sequence[_Listed]) -> bool:
+    return any(isinstance(each, Installed) and each.ledger.watch is not None for each in workers)
 
 
 def _lasting(found: InstanceStatus | NoInstance) -> InstanceStatus | NoInstance:
@@ -188,6 +202,8 @@ def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, con
             )
             for worker in shown
         ]
+    waits = old_starts.waits(context.layout)
+    watched = watches(context.layout) if _is_watched(units) else {}
     orders = {worker: order.order for worker, order in traffic_file.orders(context.layout).items()}
     alone = {str(whose): DRAIN for whose in traffic_file.drained(context.layout)}
     rows = [
@@ -195,6 +211,10 @@ def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, con
             row,
             left_out=report.workers.get(row.whose.worker),
             order=orders.get(row.whose.worker, alone.get(row.name)),
+            restart_due=old_starts.why_old(row.whose.worker, row.status, waits),
+            unwatched=watched[row.whose.worker].trouble
+            if row.whose.number == 1 and row.whose.worker in watched
+            else "",
         )
         for row in rows
     ]
@@ -251,6 +271,11 @@ def _print(rows: Sequence[WorkerRow], output: Output) -> None:
             output.message(f"{row.name} fails its health checks: {row.why}", style="red")
         if row.left_out is not None:
             output.message(f"{row.name} is left out by the last install: {row.left_out.reason}", style="yellow")
+        if row.restart_due:
+            advice = f"'tqunits restart {row.whose.worker}' takes it"
+            output.message(f"{row.name} runs as it was started: {row.restart_due}; {advice}", style="yellow")
+        if row.unwatched:
+            output.message(f"{row.name}: {row.unwatched}", style="yellow")
         for path in row.waiting:
             output.message(f"{row.name} gets {path} as it is now with 'tqunits install --now'", style="yellow")
 
@@ -293,6 +318,8 @@ def _json(row: WorkerRow) -> Mapping[str, object]:
         "user": row.user,
         "release": row.release,
         "waiting": list(row.waiting),
+        "restart_due": row.restart_due or None,
+        "unwatched": row.unwatched or None,
         "order": row.order,
         "surge": row.is_surge,
         "left_out": None if row.left_out is None else {"kind": row.left_out.kind, "reason": row.left_out.reason},

@@ -10,7 +10,7 @@ no configuration.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import cast
 
@@ -23,6 +23,7 @@ from tqunits.config.reject import Reject
 from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
+from tqunits.config.source_digest import source_digest
 from tqunits.config.tree import (
     DEFAULTS,
     SERVER_SCHEMA,
@@ -131,7 +132,7 @@ def parse_server(
             values,
             _bounds(common_layer),
             source=source,
-            source_hash=_digest((main, *drop_ins) if main else drop_ins),
+            source_hash=source_digest(text.content for text in ((main, *drop_ins) if main else drop_ins)),
             root=root,
             workers=workers,
         ),
@@ -156,12 +157,6 @@ def parse_workers(texts: Sequence[WorkerText], server: ServerResult) -> WorkersR
             broken=tuple(draft.name for draft in drafts if str(draft.worker.source) in wrong),
         )
     return WorkersResult(configuration=configuration, diagnostics=findings)
-
-
-def _digest(texts: Iterable[Text]) -> str:
-    """What tells these files from all others: each by its own digest, so that no byte can move from
-    one to the next."""
-    return hashlib.sha256(b"".join(hashlib.sha256(text.content).digest() for text in texts)).hexdigest()
 
 
 def _bounds(common: Layer) -> Values:

@@ -3,6 +3,7 @@ sizes.
 
     GET /version                         its release and its state
     GET /instances                       what the registry knows of each instance
+    GET /watches                         how the folders of workers are watched
     GET /events?after=12&wait_us=5000000 the changes after number 12; with none, it waits for one
     GET /logs?worker=api&lines=100       the last lines of the worker's journal
     GET /logs?worker=api&after=CURSOR&wait_us=5000000  those after that place; with none, it waits
@@ -31,6 +32,7 @@ from tqunits.units import name
 
 RELEASE: Final = "/version"
 INSTANCES: Final = "/instances"
+WATCHES: Final = "/watches"
 EVENTS: Final = "/events"
 LOGS: Final = "/logs"
 START: Final = "/start"
@@ -41,7 +43,7 @@ METHODS: Final[Mapping[str, str]] = {START: "StartUnit", STOP: "StopUnit", RESTA
 """What systemd is asked for by a POST at this path."""
 
 OFFER: Final = (
-    "there are GET /version, /instances, /events?after=N&wait_us=N and "
+    "there are GET /version, /instances, /watches, /events?after=N&wait_us=N and "
     "/logs?worker=NAME&lines=N&after=CURSOR&wait_us=N, POST /start, /stop, /restart"
 )
 

@@ -76,17 +76,30 @@ def running(layout: Layout) -> tuple[str, int] | None:
 def instances(layout: Layout) -> Sequence[Member] | None:
     """What the manager knows of each instance that the caller may know of; None when it does not
     answer, or refuses to."""
-    try:
-        found = _ask(layout, protocol.question(manager_protocol.INSTANCES), PATIENCE_S)
-    except Unanswered:
-        return None
-    return None if found is None or isinstance(found, _Refusal) else manager_protocol.members(found, "instances")
+    return _listed(layout, manager_protocol.INSTANCES, "instances")
 
 
 def mine(layout: Layout) -> Sequence[Member]:
     """The same for who can not do without. Raises NotPermitted, NotRunning, TqunitsError."""
     found = _demand(layout, protocol.question(manager_protocol.INSTANCES), PATIENCE_S)
     return manager_protocol.members(found, "instances") or ()
+
+
+def watches(layout: Layout) -> Sequence[Member] | None:
+    """How the folders of the workers are watched that the caller may know of; None when it does not
+    answer, or refuses to."""
+    return _listed(layout, manager_protocol.WATCHES, "watches")
+
+
+def unapplied(layout: Layout) -> str:
+    """Why tqunits.yaml is not applied by itself as it is; "" where it is, and where the manager
+    does not tell."""
+    try:
+        found = _ask(layout, protocol.question(manager_protocol.WATCHES), PATIENCE_S)
+    except Unanswered:
+        return ""
+    why = None if found is None or isinstance(found, _Refusal) else found.get("unapplied")
+    return why if isinstance(why, str) else ""
 
 
 def ask_for_changes(layout: Layout, *, after: int, wait_us: int) -> PendingAnswer:
@@ -138,6 +151,14 @@ def operate(layout: Layout, method: str, whose: Iterable[Instance], wait_us: int
         hint = "'tqunits ls' shows how the workers are"
         raise TqunitsError("the manager has ended before the jobs did, which go on", hint=hint) from None
     return None if found is None or isinstance(found, _Refusal) else job_results.read(found)
+
+
+def _listed(layout: Layout, target: str, key: str) -> Sequence[Member] | None:
+    try:
+        found = _ask(layout, protocol.question(target), PATIENCE_S)
+    except Unanswered:
+        return None
+    return None if found is None or isinstance(found, _Refusal) else manager_protocol.members(found, key)
 
 
 def _changes(found: Member) -> Changes | None:

@@ -38,7 +38,7 @@ from tqunits.host.source_tree import Sources
 from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.lifecycle.outcome import Failure, JobResult
 from tqunits.light_dataclass import dataclass
-from tqunits.model import INFINITY, Worker, build_account_of
+from tqunits.model import INFINITY, MANAGER_USER, Worker, build_account_of
 from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
@@ -154,12 +154,13 @@ class Builder:
             self.tell(BarredFiles(worker, str(home.left)))
 
     def _lay_down(self, worker: Worker) -> None:
-        """Write the units of the build and make its account, where they are missing."""
-        account, units = build_account_of(worker.name), unit.units(worker)
+        """Write the units of the build and make its account, where they are missing. The manager's
+        account too: its group may read what the build has made."""
+        accounts, units = (build_account_of(worker.name), MANAGER_USER), unit.units(worker)
         for file in self.files:
             path = Path(file.path)
-            if file.unit is None and not users.exists(account):
-                users.create_alone(shared.lines_of(file.content, {account}))
+            if file.unit is None and (lacking := {each for each in accounts if not users.exists(each)}):
+                users.create_alone(shared.lines_of(file.content, lacking))
             wanted = file.unit == name.BUILD_TEMPLATE or file.unit in units
             if wanted and files.read_text_if_exists(path) != file.content:
                 files.write_atomically(path, file.content, file.mode)

@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import field, replace
 from pathlib import Path
 
-from tqunits.host import installed, release_links, source_tree
+from tqunits.host import installed, made_paths, release_links, source_tree
 from tqunits.host.made import Made
 from tqunits.host.source_tree import MAX_RECORD, Result, Scope, Sources, TreeEntry
 from tqunits.layout import Layout
@@ -336,6 +336,7 @@ def _save(worker: Worker, layout: Layout, record: Record, made_: Made) -> None:
     folder = _folder(worker.name, layout)
     _write(folder / "names", sorted(made_.names))
     _write(folder / "results", sorted(record.roots))
+    made_paths.write(worker.name, layout, _whole(worker) | record.roots)
     files.write_atomically(folder / "record", _text(record), 0o600)
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from tqunits.host import writable
-from tqunits.host.sources import CONFIGURATION
+from tqunits.host.configuration_files import CONFIGURATION
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, Instance, Worker

@@ -62,7 +62,8 @@ def remains(layout: Layout, installed: Iterable[str]) -> tuple[Remains, ...]:
 def folders_of(worker: str, layout: Layout) -> list[Path]:
     """The folders with data of a worker and of each of its instances."""
     further = [folder for data in _data(layout) for folder in sorted(_entries(data)) if _is_further(folder, worker)]
-    asked = (layout.harvest_order(worker), layout.harvest_result(worker), layout.deploys(worker))
+    known = (layout.deploys(worker), layout.watched(worker), layout.made(worker))
+    asked = (layout.harvest_order(worker), layout.harvest_result(worker), *known)
     kept = (built.remains(worker, layout), release_manifests.folder_of(worker, layout), *map(Path, asked))
     own = (*(data / worker for data in _data(layout)), *further, *kept)
     return _there((*own, *(builder.remains(worker) if layout.sysusers else ())))

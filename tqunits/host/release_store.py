@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import release_access, release_links, release_manifests
+from tqunits.host import managers_share, release_access, release_links, release_manifests
 from tqunits.host.hostile_files import Untaken
 from tqunits.host.release_access import ReleaseAccess
 from tqunits.host.release_manifests import NoSuchRelease, folder_of, manifest_of
@@ -25,8 +25,7 @@ from tqunits.host.release_tree import TreeSource, copy_tree
 from tqunits.layout import Layout
 from tqunits.lifecycle.release import Manifest, is_release_id, manifest_text
 from tqunits.light_dataclass import dataclass
-from tqunits.model import MANAGER_USER
-from tqunits.system import files, users
+from tqunits.system import files
 from tqunits.system.survey import opened, opened_for_root
 
 _CLOSED = 0o700
@@ -56,15 +55,10 @@ def exclusively(layout: Layout, worker: str, on_wait: Callable[[str], None] = la
 def _let_through(folder: Path) -> None:
     """The manager may list the releases, by its group. Everybody may go through to one, and whether
     he may enter it is decided there (release_access.py)."""
-    group = _managers_group()
+    group = managers_share.group()
     if group is not None:
         os.chown(folder, 0, group)
     folder.chmod(0o711 if group is None else 0o751)
-
-
-def _managers_group() -> int | None:
-    """None: there is no manager on this host, or this is no root, who could give a file to it."""
-    return users.group_of(MANAGER_USER) if os.geteuid() == 0 and users.exists(MANAGER_USER) else None
 
 
 def take(
@@ -156,7 +150,7 @@ def _new_folder(place: int, path: Path) -> Iterator[tuple[str, int]]:
 
 def _publish(path: Path, manifest: Manifest, name: str, place: int) -> None:
     """Write the manifest, and give the folder its name."""
-    files.write_atomically(path, manifest_text(manifest), _MANIFEST_MODE, group=_managers_group())
+    files.write_atomically(path, manifest_text(manifest), _MANIFEST_MODE, group=managers_share.group())
     try:
         os.rename(name, manifest.release, src_dir_fd=place, dst_dir_fd=place)
     except BaseException:

@@ -22,22 +22,14 @@ from tqunits.config.findings import has_errors
 from tqunits.config.parse import ServerResult, Text, WorkerText, parse_server, parse_workers
 from tqunits.config.presets import BY_FILE
 from tqunits.errors import ConfigurationError, Diagnostic, Mark, Severity
+from tqunits.host.configuration_files import CONFIGURATION, DROP_INS, MAX_BYTES, MAX_DROP_INS, is_drop_in
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, NotRoots
 from tqunits.system.ownership import anchor, first_not_roots, open_below
 
-MAX_BYTES = 1024 * 1024
-"""A worker.yaml with every key is 4 KiB; a longer file than this is something else."""
-
 MAX_WORKERS = 2000
 """Ten times what the product is for, and more than one port range holds."""
-
-MAX_DROP_INS = 100
-"""Nobody can keep an overview of more drop-ins than that."""
-
-CONFIGURATION = "tqunits.yaml"
-DROP_INS = "tqunits.yaml.d"
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -176,7 +168,7 @@ def _judged(result: ServerResult, root: Path | None, not_roots: NotRoots | None,
 
 
 def _drop_ins(folder: Path, findings: list[Diagnostic], edit: Edit | None) -> list[Text]:
-    names = {name for name in _names(folder, findings) if name.endswith(".yaml") and not name.startswith(".")}
+    names = {name for name in _names(folder, findings) if is_drop_in(name)}
     if edit is not None:
         names = names - {edit.path.name} if edit.content is None else names | {edit.path.name}
     if len(names) > MAX_DROP_INS:

@@ -40,7 +40,10 @@ MAX_WATCHED: Final = 100_000
 MAX_TREE_PATTERNS: Final = 5000
 """Patterns of all .gitignore files in a tree: 30 MB, when each is as long as it may be."""
 
-MAX_CPU_S: Final = 60
+MAX_TREE_TEXT: Final = 128 * 1024
+"""Bytes of all .gitignore files in a tree: what is made of them stays in memory, some 2 MB."""
+
+MAX_CPU_S: Final = 20
 """Seconds of a CPU for one look. With 20 000 files the first takes 0.4, and the next ones 0.2."""
 
 GITIGNORE: Final = ".gitignore"
@@ -149,6 +152,7 @@ class _Tree:
     watch: Watch
     folders: int = 0
     patterns: int = 0
+    text: int = 0
     _names: int = 0
     _begin: float = field(default_factory=time.thread_time)  # seconds of a CPU
 
@@ -160,6 +164,11 @@ class _Tree:
     def took(self) -> int:
         """The µs of a CPU so far."""
         return int((time.thread_time() - self._begin) * 1_000_000)
+
+    def count_text(self, length: int) -> None:
+        self.text += length
+        if self.text > MAX_TREE_TEXT:
+            raise TqunitsError(f"its .gitignore files have more than {MAX_TREE_TEXT >> 10} KiB", hint=_UNREAD)
 
     def count_patterns(self, count: int) -> None:
         self.patterns += count
@@ -182,6 +191,7 @@ class _FolderGuide:
         rules, is_all = self._rules, self.is_all or here in tree.rules.paths
         text = None if rules.is_excluded(f"{path}{GITIGNORE}") else _gitignore(folder, f"{path}{GITIGNORE}")
         if text is not None:
+            tree.count_text(len(text))
             rules = self._below(here, text)
             tree.count_patterns(rules.count - self._rules.count)
             tree.rules.by_folder[here] = rules

@@ -24,7 +24,7 @@ from tqunits.control.protocol import Body, Problem
 from tqunits.control.server import MAX_CLIENTS, PATIENCE, LocalServer
 from tqunits.host.running_release import running_release
 from tqunits.http.head import RequestHead
-from tqunits.manager import file_times
+from tqunits.manager import file_times, watch_body
 from tqunits.manager.announcements import Announcements
 from tqunits.manager.callers import Callers
 from tqunits.manager.deploy_answers import DeployAnswers
@@ -37,6 +37,7 @@ from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.registry import Registry
 from tqunits.manager.rights import Caller
 from tqunits.manager.usage import usage_of
+from tqunits.manager.watch_desk import WatchDesk
 from tqunits.model import Instance
 from tqunits.system.bus import Bus
 from tqunits.units import name
@@ -59,14 +60,16 @@ class ManagerAnswers:
         bus: Bus,
         journal: Announcements,
         deploys: Deploys | None = None,
+        watches: WatchDesk | None = None,
         *,
         runtime: PurePosixPath,
     ) -> None:
-        """`place`: the path of a new socket, or systemd's socket. `deploys`: None with --user.
-        `runtime`: the layout's."""
+        """`place`: the path of a new socket, or systemd's socket. `deploys`, `watches`: None with
+        --user. `runtime`: the layout's."""
         self._registry = registry
         self._since = time.time_ns() // 1000
         self._deploys = None if deploys is None else DeployAnswers(deploys, self._since, self._tell)
+        self._watches = watches
         self._events = events
         self._readiness = readiness
         self._runtime = runtime
@@ -116,6 +119,9 @@ class ManagerAnswers:
         if target == manager_protocol.INSTANCES:
             self._tell(caller, target)
             return await self._instances(caller)
+        if target == manager_protocol.WATCHES:
+            self._tell(caller, target)
+            return {"watches": []} if self._watches is None else watch_body.answer(self._watches, caller)
         after, wait_us = manager_protocol.events_question(target)
         self._tell(caller, path)
         return await self._changes(caller, after, wait_us / 1e6)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 from socket import socket
 
@@ -19,6 +20,7 @@ from tqunits.errors import NotPermitted, TqunitsError
 from tqunits.host.observe import running_routers
 from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
+from tqunits.manager import watch_body
 from tqunits.manager.announcements import SOCKET, Announcements
 from tqunits.manager.answering import ManagerAnswers
 from tqunits.manager.checks import HealthChecks
@@ -28,6 +30,7 @@ from tqunits.manager.deploy_log import DeployLog
 from tqunits.manager.hands import Hands
 from tqunits.manager.harvests import Harvests
 from tqunits.manager.idle_watch import IdleWatch
+from tqunits.manager.instance_metrics import MeasuredWatch
 from tqunits.manager.metrics_endpoint import MetricsEndpoint
 from tqunits.manager.observer import Observer
 from tqunits.manager.readiness_file import ReadinessFile
@@ -36,11 +39,13 @@ from tqunits.manager.record import Change, InstanceRecord, summary
 from tqunits.manager.registry import Registry
 from tqunits.manager.router_status import Routers
 from tqunits.manager.scraping import Scraping
+from tqunits.manager.watching import Watching, WatchOrders
 from tqunits.model import Instance
 from tqunits.system import loop as event_loop
 from tqunits.system.bus import Bus
 from tqunits.system.files import made_us
 from tqunits.system.notify import Notifier
+from tqunits.system.watch_limits import limit_of
 from tqunits.units.environment import leaving_file, serving_file
 
 
@@ -99,6 +104,7 @@ class _Manager:
             say=say,
         )
         deploys = self._deploys(readiness, routers)
+        watching = self._watching(deploys)
         commands = ManagerAnswers(
             self._setup.control,
             self._registry,
@@ -107,20 +113,23 @@ class _Manager:
             self._bus,
             self._journal,
             deploys,
+            watching.desk if watching is not None else None,
             runtime=self._setup.layout.runtime,
         )
-        observer.begin(lambda: self._on_placed(checks, readiness), readiness.out)
+        observer.begin(lambda: self._on_placed(checks, readiness, watching), readiness.out)
         idle.start(checks.wake)
         if deploys is not None:
             deploys.resume()
         await commands.server.start()
-        metrics = self._metrics(routers)
+        metrics = self._metrics(routers, watching)
         if metrics is not None:
             await metrics.start()
         self._setup.notifier.ready(self._status())
         self._sign_of_life()
         await self._stop.wait()
         self._setup.notifier.stopping("ending; workers and routers run on")
+        if watching is not None:
+            watching.close()
         if deploys is not None:
             deploys.close()
         idle.close()
@@ -147,16 +156,37 @@ class _Manager:
         log = DeployLog(DeployFiles(layout), say)
         return Deploys(hands, log, self._journal, rolls=self._setup.rolls)
 
-    def _metrics(self, routers: Routers) -> MetricsEndpoint | None:
+    def _watching(self, deploys: Deploys | None) -> Watching | None:
+        """None with --user, and where the user has no inotify instance left: the manager does the
+        rest of its work."""
+        if deploys is None:
+            return None
+        say, setup = self._journal.say, self._setup
+        orders = WatchOrders(
+            workers=setup.workers, takes_new=setup.takes_new, applies_configuration=setup.applies_configuration
+        )
+        try:
+            watching = Watching(self._bus, setup.layout, self._registry, deploys, orders, say)
+        except OSError as error:
+            limit = limit_of(error)
+            say(f"changes of files are not noticed: {error if limit is None else f'{limit} ({limit.hint})'}")
+            return None
+        self._registry.subscribe(watching.on_change)
+        return watching
+
+    def _metrics(self, routers: Routers, watching: Watching | None) -> MetricsEndpoint | None:
         if self._setup.metrics is None:
             return None
-        scraping = Scraping(self._registry, self._events, routers, self._setup.layout.runtime)
+        watches = list[MeasuredWatch] if watching is None else partial(watch_body.measured, watching.desk)
+        scraping = Scraping(self._registry, self._events, routers, watches, self._setup.layout.runtime)
         return MetricsEndpoint(self._setup.metrics, scraping.text, self._journal.say)
 
-    def _on_placed(self, checks: HealthChecks, readiness: ReadinessFile) -> None:
+    def _on_placed(self, checks: HealthChecks, readiness: ReadinessFile, watching: Watching | None) -> None:
         """The installed files were read again."""
         checks.follow_all()
         readiness.write()
+        if watching is not None:
+            watching.follow()
         self._events.wake()
 
     def _is_held(self, whose: Instance) -> bool:

@@ -28,6 +28,17 @@ class MeasuredInstance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredWatch:
+    """The watch of a worker's folder at the moment of a scrape."""
+
+    worker: str
+    folders: int  # that the kernel watches
+    last_event_us: int | None  # µs since 1970; None: there was none
+    is_broken: bool  # changes are not noticed
+    is_suspended: bool  # they are, and nothing is done about them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManagerFacts:
     """The manager at the moment of a scrape."""
 
@@ -50,6 +61,16 @@ def of_instances(instances: Sequence[MeasuredInstance]) -> Iterator[str]:
             number = value(each)
             if number is not None:
                 yield f"{name}{suffix}{{{labels}}} {number}\n"
+
+
+def of_watches(watches: Sequence[MeasuredWatch]) -> Iterator[str]:
+    """The families about the folders that are watched, by worker."""
+    for name, unit, text, value in _OF_WATCHES:
+        yield family(name, "gauge", text, unit)
+        for each in watches:
+            number = value(each)
+            if number is not None:
+                yield f"{name}{{{label('worker', each.worker)}}} {number}\n"
 
 
 def of_routers(answers: Mapping[str, bool]) -> Iterator[str]:
@@ -149,6 +170,29 @@ def _memory_limit(each: MeasuredInstance) -> str | None:
 def _cpu(each: MeasuredInstance) -> str | None:
     return None if each.usage.cpu is None else seconds(each.usage.cpu)
 
+
+_OF_WATCHES: Final[Sequence[tuple[str, str, str, Callable[[MeasuredWatch], int | str | None]]]] = (
+    ("tqunits_watch_folders", "", "Folders of a worker that the kernel watches.", lambda each: each.folders),
+    (
+        "tqunits_watch_event_timestamp_seconds",
+        "seconds",
+        "When something has changed there last, in seconds since 1970.",
+        lambda each: None if each.last_event_us is None else seconds(each.last_event_us),
+    ),
+    (
+        "tqunits_watch_broken",
+        "",
+        "Whether changes of its files are not noticed (1) or are (0).",
+        lambda each: int(each.is_broken),
+    ),
+    (
+        "tqunits_watch_suspended",
+        "",
+        "Whether nothing is done about them, because the worker may make them itself.",
+        lambda each: int(each.is_suspended),
+    ),
+)
+"""Family, unit, help, value."""
 
 _NUMBERS: Final[Sequence[tuple[str, str, str, str, Callable[[MeasuredInstance], str | None]]]] = (
     ("tqunits_instance_check_healthy", "gauge", "", "Whether the last health check has passed.", _check_healthy),

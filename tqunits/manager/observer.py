@@ -237,6 +237,7 @@ def place_of(found: Installed, public: str | None) -> Place:
         public=public,
         health=ledger.health,
         watch=ledger.watch,
+        copied=tuple(copy.source for copy in ledger.copies),
         operators=ledger.operators,
         is_surge=ledger.is_surge,
         folder_use=ledger.folder_use,

@@ -30,6 +30,7 @@ class Place:
     public: str | None = None  # the folder whose files the router serves, absolute
     health: Health | None = None  # the rules of its checks; None: its drop-in does not say
     watch: WatchNote | None = None  # what of its worker's files is watched; None: they are not
+    copied: tuple[str, ...] = ()  # files of others than root that its unit has copies of
     operators: tuple[str, ...] = ()  # who may operate the worker: users, and groups as %group
     is_surge: bool = False  # none of its worker's replicas: it runs during a roll only
     folder_use: FolderUse | None = None  # it runs from its worker's folder, in development mode

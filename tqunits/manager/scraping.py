@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
 from tqunits import __version__
 from tqunits.host.running_release import running_release
-from tqunits.manager.instance_metrics import ManagerFacts, MeasuredInstance, of_instances, of_manager, of_routers
+from tqunits.manager.instance_metrics import (
+    ManagerFacts,
+    MeasuredInstance,
+    MeasuredWatch,
+    of_instances,
+    of_manager,
+    of_routers,
+    of_watches,
+)
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.registry import Registry
 from tqunits.manager.router_status import Routers
@@ -31,8 +39,16 @@ FRESH_S: Final = 1.0
 class Scraping:
     """The metrics of this host. Its methods run on the event loop."""
 
-    def __init__(self, registry: Registry, events: RecentChanges, routers: Routers, runtime: PurePosixPath) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        events: RecentChanges,
+        routers: Routers,
+        watches: Callable[[], Sequence[MeasuredWatch]],
+        runtime: PurePosixPath,
+    ) -> None:
         """`runtime`: the layout's."""
+        self._watches = watches
         self._registry = registry
         self._events = events
         self._routers = routers
@@ -56,6 +72,7 @@ class Scraping:
             *families(routers.metrics, routers.now, process=None),
             *of_routers(answers),
             *of_instances(self._instances()),
+            *of_watches(self._watches()),
             *of_manager(self._facts()),
             END,
         ]

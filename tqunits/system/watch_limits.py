@@ -13,6 +13,13 @@ from typing import Final, NamedTuple
 
 from tqunits.errors import TqunitsError
 
+MOST_OF_ONE: Final = 8192
+"""Folders of one owner that are watched: 8 MiB of the kernel's memory. A host with 1 GiB allows one
+user as many in all (fs/notify/inotify/inotify_user.c: 1 % of the memory)."""
+
+LEAST_OF_ONE: Final = 64
+"""What everybody may have, as long as there are any."""
+
 
 class WatchLimit(TqunitsError):
     """A limit of inotify(7) is reached."""
@@ -44,6 +51,32 @@ def limit_of(error: OSError) -> WatchLimit | None:
     except OSError as unread:
         return None if unread.errno == errno.EMFILE else _limit(kind, kind.keys[0], None)
     return _limit(kind, key, value)
+
+
+def most_watches() -> tuple[int, str]:
+    """How many folders one user may watch, and the setting that says so. Raises OSError."""
+    return min((int(_file(key).read_text(encoding="ascii")), key) for key in _KINDS[errno.ENOSPC].keys)
+
+
+def fair_share() -> int:
+    """How many folders of one owner may be watched: a quarter of what this user may watch, and no
+    more than MOST_OF_ONE. So nobody alone takes the watches of all others. Where hardly any are
+    allowed, there is nothing to share."""
+    try:
+        most, _ = most_watches()
+    except (OSError, ValueError):
+        return MOST_OF_ONE
+    return min(MOST_OF_ONE, max(LEAST_OF_ONE, most // 4))
+
+
+def beyond_share(most: int) -> WatchLimit:
+    """What is told where somebody has more folders."""
+    key = _KINDS[errno.ENOSPC].keys[0]
+    raising = "" if most == MOST_OF_ONE else f", or raise {key}, of which one worker gets a quarter"
+    return WatchLimit(
+        f"it has more than {most} folders, and no more are watched",
+        hint=f"name what is no source in watch.ignore of its worker.yaml{raising}",
+    )
 
 
 def _limit(kind: _Kind, key: str, value: int | None) -> WatchLimit:

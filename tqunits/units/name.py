@@ -102,6 +102,11 @@ def drop_in(unit: str, units: PurePosixPath) -> PurePosixPath:
     return units / f"{unit}.d" / DROP_IN
 
 
+def apply(worker: str) -> str:
+    """The unit that applies the settings of an installed worker."""
+    return f"tq-apply@{worker}.service"
+
+
 def harvest(worker: str) -> str:
     """The unit that makes releases of a worker."""
     return f"tq-harvest@{worker}.service"

@@ -1,7 +1,8 @@
 """Which workers' files are watched, and what of them: the settings `watch` as a note for the
 manager (watch_note.py).
 
-What the worker itself may write is no source: it would deploy itself. Of one that runs from its
+What the worker itself may write is no source: it would deploy itself. Nor are its secrets and
+environment files: a change of them is one of its settings. Of one that runs from its
 folder, the files that the router serves are none either, nor what `watch.live` names: they are read
 each time. A release has copies of them, so there a change is one of the release.
 """
@@ -9,7 +10,7 @@ each time. A release has copies of them, so there a change is one of the release
 from __future__ import annotations
 
 from tqunits.model import Host, Mode, Relaxation, Worker, WorkerType, is_on
-from tqunits.units import release_mount, watch_note
+from tqunits.units import credentials, release_mount, watch_note
 from tqunits.units.environment import served_folder
 from tqunits.units.watch_note import WatchNote
 
@@ -25,12 +26,18 @@ def note_of(worker: Worker, mode: Mode, target: Host) -> str | None:
     watched = WatchNote(
         paths=rules.paths,
         ignore=rules.ignore,
-        without=tuple(dict.fromkeys((*worker.writable, *live))),
+        without=tuple(dict.fromkeys((*worker.writable, *_given(worker), *live))),
         debounce=rules.debounce,
         max_wait=max(rules.debounce, rules.max_wait),
         may_write=target.user_mode or Relaxation.WRITABLE_CODE in worker.sandbox.relaxations,
     )
     return watch_note.note(watched)
+
+
+def _given(worker: Worker) -> tuple[str, ...]:
+    """Files below the worker's folder that its YAML has given to it at its start."""
+    below = (each.path.removeprefix(f"{worker.folder}/") for each in credentials.sources(worker))
+    return tuple(path for path in below if not path.startswith("/") and ".." not in path.split("/"))
 
 
 def _read_each_time(worker: Worker) -> tuple[str, ...]:

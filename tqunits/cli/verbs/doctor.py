@@ -3,10 +3,10 @@
 It checks the host: systemd and its D-Bus, polkit, the kernel's cgroups, and the folders and ports
 that tqunits needs. It checks the workers: whether their programs are there and are what their
 sources say; which ones the last install has refused or skipped, and why (a failed build, for one);
-which have failed, or fail again and again; which listen on more than loopback, past the router; and
-whose secrets have changed since they were copied. It checks the router's certificate. And it checks
-the installed units: whether somebody has edited them, and whether they match the configuration.
-Nothing is changed.
+which have failed, or fail again and again; which listen on more than loopback, past the router;
+whose secrets have changed since they were copied; and of which changes of files are not noticed,
+though they are watched. It checks the router's certificate. And it checks the installed units:
+whether somebody has edited them, and whether they match the configuration. Nothing is changed.
 
 Exit status: 0 no problem (there may be warnings), 1 a problem.
 """
@@ -19,14 +19,17 @@ import pwd
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from tqunits.cli import watch_findings, watch_words
 from tqunits.cli.context import Context
 from tqunits.errors import ExitStatus, Severity, TqunitsError
 from tqunits.host import diagnosis, due, left_out, reachable, soundness
 from tqunits.host.diagnosis import Finding, Level
 from tqunits.host.installed import Installed, slots
 from tqunits.host.sources import load
+from tqunits.host.watched_files_alone import watched_files_alone
 from tqunits.layout import Layout
 from tqunits.model import Configuration, Tls
+from tqunits.system import watch_limits
 from tqunits.system.bus import Bus
 from tqunits.system.listeners import listeners
 from tqunits.units import unitfile
@@ -58,8 +61,23 @@ def _findings(context: Context) -> Iterator[Finding]:
     yield from diagnosis.rule(context.layout)
     yield from diagnosis.homes(context.layout)
     yield from soundness.secrets(workers)
+    yield from _watch(found, context)
     users = {account.pw_uid: account.pw_name for account in pwd.getpwall()}
     yield from soundness.exposed(workers, listeners(), users)
+
+
+def _watch(found: Iterable[Installed], context: Context) -> Iterator[Finding]:
+    """Whether changes of files are noticed. With --user nothing is watched."""
+    if context.user_mode:
+        return
+    meant = {each.ledger.worker for each in found if each.ledger.watch is not None}
+    meant |= watched_files_alone(context.layout).keys()
+    try:
+        limit = watch_limits.most_watches()
+    except (OSError, ValueError):
+        limit = None
+    told = watch_words.told(context.layout) if meant else None
+    yield from watch_findings.findings(sorted(meant), told, limit, is_all=os.geteuid() == 0)
 
 
 def _workers(found: Iterable[Installed]) -> list[soundness.InstalledWorker]:

@@ -25,8 +25,10 @@ A worker that has no process is static (files that the router serves), refused o
 last install), or not installed. After the state comes an order about its traffic, if there is one:
 pause, drain or maintenance (see 'tqunits resume'). 'tqunits why NAME' explains the state.
 
-Below the table are the workers that the last install has left as they were, with the reason, and
-the files of workers (environment_file, credentials) that have changed since install copied them.
+Below the table are the workers that the last install has left as they were, with the reason, those
+of which changed files should take effect by themselves and do not, with the reason, those that run
+as they were started though their unit, a secret or an environment file has changed since, and the
+files of workers (environment_file, credentials) that have changed since install copied them.
 CPU is the time used since the start; MEM/MAX the memory, caches included, and its limit. "-" is
 what does not apply, or what this host does not count. Where workers run releases (see 'tqunits
 deploy'), there is a column RELEASE with the one that each serves with now.

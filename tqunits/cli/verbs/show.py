@@ -6,7 +6,10 @@ directives are shown instead. A setting that is not in effect yet is shown where
 it, and says so. A worker of type static has no unit: the router serves its files, and the folder is
 where they are now. Of several instances one is shown, the first or the one that is named, and what
 the others are called. Where a worker runs releases (see 'tqunits deploy'), there is the one that
-serves now, the one that the next start runs if it is another, and the last that was stable.
+serves now, the one that the next start runs if it is another, and the last that was stable. Where
+changes of its folder take effect by themselves, "watched" says how many folders are watched, and
+which file has changed last; or why changes are not noticed. "restart" says what has changed since
+the start of the worker, and takes effect with the next one.
 
 The last exits are read from the journal, which needs root or membership in the group
 systemd-journal.
@@ -19,12 +22,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tqunits.cli import condition, effective
+from tqunits.cli import condition, effective, old_starts
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.explained import facts_of, known, worker_named
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.verbs.why import as_json, style_of
+from tqunits.cli.watch_words import FolderWatched, watch_of
 from tqunits.errors import ExitStatus
 from tqunits.host import due, program_age
 from tqunits.host.endings import details
@@ -65,6 +69,8 @@ class _Facts:
     outdated: str = ""  # why its program is not what its sources say
     newer: str = ""  # that its program is newer than its process
     releases: InstanceReleases = InstanceReleases()
+    watched: FolderWatched | None = None  # None: its folder is not watched
+    old: str = ""  # what has changed since its start that a restart alone takes
 
     @property
     def unit(self) -> str | None:
@@ -102,7 +108,15 @@ def _facts(wanted: str, context: Context) -> _Facts:
         return replace(facts, instances=(*of.meant(here.worker), *facts.instances))
     settings = effective.settings(worker, ()) if worker else ()
     releases = releases_of_files(files, context.layout) if files is not None else InstanceReleases()
-    return _Facts(name=wanted, worker=worker, served=files, settings=settings, explained=explained, releases=releases)
+    return _Facts(
+        name=wanted,
+        worker=worker,
+        served=files,
+        settings=settings,
+        explained=explained,
+        releases=releases,
+        watched=watch_of(wanted, context.layout) if files is not None else None,
+    )
 
 
 def _installed_facts(
@@ -129,6 +143,8 @@ def _installed_facts(
         outdated=due.outdated(worker, context.layout) if worker else "",
         newer=newer,
         releases=releases_of(here.instance, context.layout, in_folder=here.ledger.folder_use is not None),
+        watched=watch_of(here.worker, context.layout) if here.ledger.watch is not None else None,
+        old=old_starts.why_old(here.worker, status, old_starts.waits(context.layout)),
     )
 
 
@@ -163,7 +179,7 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
         why = facts.explained.unserved
         state = f"static: no file is served: {why}" if why else "static: the router serves its files"
         folder = published.served(facts.served.directory, facts.served.release)
-        return [*lines, ("state", state), ("folder", folder), *_releases(facts.releases)]
+        return [*lines, ("state", state), ("folder", folder), *_releases(facts.releases), *_watched(facts.watched)]
     if status is None:
         return [*lines, ("state", facts.explained.state)]
     lines += [("state", ", ".join(filter(None, _state(status, facts.explained)))), *_program(facts)]
@@ -177,6 +193,8 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     if facts.installed:
         ledger = facts.installed.ledger
         lines += [("source", ledger.source), ("listens on", ledger.socket or f"127.0.0.1:{ledger.port}")]
+    lines += [("restart", f"due: {facts.old}")] if facts.old else []
+    lines += _watched(facts.watched)
     return [*lines, *(("drop-in", path) for path in facts.drop_ins)]
 
 
@@ -207,6 +225,10 @@ def _releases(found: InstanceReleases) -> list[tuple[str, str]]:
     return [*lines, *([("stable", found.stable)] if found.stable else [])]
 
 
+def _watched(found: FolderWatched | None) -> list[tuple[str, str]]:
+    return [] if found is None else [("watched", found.words)]
+
+
 def _origin(row: effective.Row) -> Cell:
     if not row.in_effect:
         return Cell(f"{row.origin} (not in effect yet)", "yellow")
@@ -233,6 +255,8 @@ def _json(facts: _Facts) -> Mapping[str, object]:
         "release": facts.releases.running,
         "next_release": facts.releases.next_start,
         "stable_release": facts.releases.stable,
+        "restart_due": facts.old or None,
+        "watch": facts.watched.members if facts.watched is not None else None,
         "port_held_by": facts.explained.holder or None,
         "why": as_json(facts.explained, judge(facts.explained)),
     }

@@ -75,12 +75,18 @@ class Bells:
         self._folder = folder
         self._rung = asyncio.Event()
         self._tree = watches.tree(lambda _: self._rung.set())
+        self._hang()
+
+    def _hang(self) -> None:
         renewal = self._tree.begin_look()
-        walked(folder, renewal)
+        walked(self._folder, renewal)
         renewal.end()
 
     async def all_is_told(self) -> None:
-        """Return when everything that happened until now was told."""
+        """Return when everything that happened until now was told. Who asks in a loop rings so
+        often that the bell loses its watch."""
+        if self._tree.is_too_busy:
+            self._hang()
         self._rung.clear()
         (self._folder / "bell").touch()
         await asyncio.wait_for(self._rung.wait(), 60)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqunits.system import process
 
 HERE = Path(__file__).parent
-PATHS = [str(HERE), str(HERE.parent.parent)]
+PATHS = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 
 
 def run_in_namespaces(options: str, before: str, code: str) -> str:

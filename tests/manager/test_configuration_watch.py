@@ -1,0 +1,139 @@
+"""tqunits.yaml and its drop-ins are applied when they have changed, once for a change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tqunits.host import edited_configuration
+from tqunits.host.configuration_files import CONFIGURATION, DROP_INS
+from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.manager.configuration_watch import ConfigurationWatch
+from tqunits.system.inotify import FolderWatches
+from tqunits.units import name, unitfile
+
+pytestmark = pytest.mark.loops("uvloop")  # the manager's loop
+
+
+class Applied:
+    """A host whose configuration lies in a folder, and how often it was applied."""
+
+    def __init__(self, place: Path) -> None:
+        self.folder, units = place / "etc", place / "units"
+        self.folder.mkdir()
+        units.mkdir()
+        self.layout = replace(SYSTEM_LAYOUT, configuration=PurePosixPath(self.folder), units=PurePosixPath(units))
+        self.refusal = ""
+        self.count = 0
+        self.said: list[str] = []
+        self.happened = asyncio.Event()
+        self.write("mode: development\n")
+        self.install()
+
+    def write(self, text: str, place: str = CONFIGURATION) -> None:
+        path = self.folder / place
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def install(self) -> None:
+        """What lies there is what is installed."""
+        digest = edited_configuration.present_digest(self.layout)
+        text = f"[{unitfile.SERVER}]\n{unitfile.SOURCE_HASH}={digest}\n"
+        Path(self.layout.units / name.TARGET).write_text(text)
+
+    async def apply(self) -> str:
+        self.count += 1
+        if not self.refusal:
+            self.install()
+        return self.refusal
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+        self.happened.set()
+
+    async def has_said(self, count: int) -> None:
+        async with asyncio.timeout(60):
+            while len(self.said) < count:
+                self.happened.clear()
+                await self.happened.wait()
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Applied]:
+    yield Applied(tmp_path)
+
+
+@pytest.fixture
+async def watch(host: Applied) -> AsyncIterator[ConfigurationWatch]:
+    folders = FolderWatches(asyncio.get_running_loop())
+    watch = ConfigurationWatch(host.layout, folders, host.apply, host.say)
+    yield watch
+    watch.close()
+    folders.close()
+
+
+@pytest.mark.parametrize(
+    "place", [CONFIGURATION, f"{DROP_INS}/10-more.yaml"], ids=["tqunits.yaml", "the first drop-in"]
+)
+async def test_a_change_is_applied_once(host: Applied, watch: ConfigurationWatch, place: str) -> None:
+    host.write("mode: production\n", place)
+    await host.has_said(1)
+    assert (host.count, host.said, watch.refused) == (
+        1,
+        [f"{CONFIGURATION} or a file of {DROP_INS} has changed, and is applied"],
+        "",
+    )
+    host.write("mode: development\nlog: {}\n", place)
+    await host.has_said(2)
+    assert host.count == 2
+
+
+async def test_a_change_of_a_drop_in_is_applied(host: Applied, watch: ConfigurationWatch) -> None:
+    """The folder has come later than the watch."""
+    for number in range(3):
+        host.write(f"workers: {number}\n", f"{DROP_INS}/10-more.yaml")
+        await host.has_said(1 + number)
+    (host.folder / DROP_INS / "10-more.yaml").unlink()
+    await host.has_said(4)
+    assert (host.count, watch.refused) == (4, "")
+
+
+async def test_what_is_refused_is_said_and_applied_when_it_is_mended(host: Applied, watch: ConfigurationWatch) -> None:
+    host.refusal = "tqunits.yaml:1: no such setting"
+    host.write("mod: production\n")
+    await host.has_said(2)
+    assert (host.count, watch.refused) == (1, host.refusal)
+    assert host.said[1].endswith(host.refusal)
+    host.refusal = ""
+    host.write("mode: production\n")
+    await host.has_said(3)
+    assert (host.count, watch.refused) == (2, "")
+
+
+async def test_what_is_taken_back_is_refused_no_more(host: Applied, watch: ConfigurationWatch) -> None:
+    """What lies there is what is installed: nothing is to be applied, or to be complained about."""
+    host.refusal = "no such setting"
+    host.write("mod: production\n")
+    await host.has_said(2)
+    host.write("mode: development\n")
+    async with asyncio.timeout(60):
+        while watch.refused:
+            await asyncio.sleep(0)
+    assert host.count == 1
+
+
+async def test_what_can_not_be_read_is_said(host: Applied, watch: ConfigurationWatch) -> None:
+    (host.folder / CONFIGURATION).unlink()
+    (host.folder / CONFIGURATION).mkdir()
+    await host.has_said(1)
+    assert host.count == 0
+    assert f"changes of {CONFIGURATION} are not noticed" in host.said[0]
+    assert watch.refused
+    (host.folder / CONFIGURATION).rmdir()
+    host.write("mode: production\n")
+    await host.has_said(2)
+    assert (host.count, watch.refused) == (1, "")

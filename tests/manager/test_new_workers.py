@@ -1,0 +1,124 @@
+"""New folders of workers: when one is tried, and that several are one run of root's."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from host.releases import written
+from manager.watched_folder import YAML, Bench, watch_bench, worker_folder
+
+from tqunits.manager.new_workers import NewWorkers
+from tqunits.manager.work_meter import WorkMeter
+from tqunits.system.inotify import FolderWatches
+
+pytestmark = pytest.mark.loops("uvloop")  # the manager's loop
+
+
+class Discovery:
+    """A folder of workers, and how often all that lies there was applied."""
+
+    def __init__(self, bench: Bench, place: Path) -> None:
+        self.bench, self.directory = bench, place / "workers"
+        self.directory.mkdir()
+        self.refusal = ""
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+        self.count = 0
+        self.folders = FolderWatches(asyncio.get_running_loop())
+        self.new = NewWorkers(self.directory, self.folders, bench.tools, self.apply)
+
+    async def apply(self, _: WorkMeter) -> str:
+        self.count += 1
+        self.bench.ring()
+        await self.goes_on.wait()
+        return self.refusal
+
+    async def has_tried(self, count: int) -> None:
+        await self.bench.until(lambda: self.count >= count)
+
+    def close(self) -> None:
+        self.new.close()
+        self.folders.close()
+
+
+@pytest.fixture
+async def discovery(tmp_path: Path) -> AsyncIterator[Discovery]:
+    async with watch_bench() as bench:
+        found = Discovery(bench, tmp_path)
+        yield found
+        found.close()
+
+
+async def test_what_is_there_already_is_tried_once(discovery: Discovery) -> None:
+    worker_folder(discovery.directory)
+    discovery.new.follow(())
+    await discovery.has_tried(1)
+    assert discovery.bench.said == [
+        f"there is something new in {discovery.directory}, and it is installed if it can be"
+    ]
+    discovery.new.follow(("api",))
+    await discovery.bench.bells.all_is_told()
+    assert discovery.count == 1
+
+
+async def test_a_folder_that_comes_is_tried_when_it_has_its_worker_yaml(discovery: Discovery) -> None:
+    discovery.new.follow(())
+    folder = discovery.directory / "api"
+    for part in (folder, folder / "config"):
+        part.mkdir()
+        await discovery.bench.bells.all_is_told()
+    assert discovery.count == 0
+    (folder / YAML).write_text("type: exec\n")
+    await discovery.has_tried(1)
+
+
+async def test_installed_ones_and_what_has_no_workers_name_are_none(discovery: Discovery) -> None:
+    for name in ("installed", ".hidden", "Not a name", "x" * 200):
+        written(discovery.directory / name, **{YAML: "type: exec\n"})
+    (discovery.directory / "file").touch()
+    discovery.new.follow(("installed",))
+    worker_folder(discovery.directory)
+    await discovery.has_tried(1)
+    assert set(discovery.bench.looks) == {"api"}
+
+
+async def test_several_at_once_are_one_run_and_one_that_comes_meanwhile_another(discovery: Discovery) -> None:
+    discovery.goes_on.clear()
+    discovery.new.follow(())
+    worker_folder(discovery.directory)
+    await discovery.has_tried(1)
+    looks = len(discovery.bench.looks)
+    for name in ("one", "two"):
+        written(discovery.directory / name, **{YAML: "type: exec\n"})
+    while len(discovery.bench.looks) < looks + 2:
+        await asyncio.sleep(0)
+    await discovery.bench.look_is_over()
+    discovery.goes_on.set()
+    await discovery.has_tried(2)
+
+
+async def test_what_is_refused_is_tried_again_when_it_has_changed(discovery: Discovery) -> None:
+    discovery.refusal = "worker.yaml:1: no such setting"
+    folder = worker_folder(discovery.directory)
+    discovery.new.follow(())
+    await discovery.bench.until(lambda: discovery.bench.said_of("no such setting"))
+    discovery.new.follow(())
+    (folder / YAML).touch()
+    await discovery.bench.bells.all_is_told()
+    assert discovery.count == 1
+    (folder / YAML).write_text("type: exec\n")
+    await discovery.has_tried(2)
+
+
+async def test_a_folder_that_goes_and_comes_back_is_new_again(discovery: Discovery) -> None:
+    folder = worker_folder(discovery.directory)
+    discovery.new.follow(())
+    await discovery.has_tried(1)
+    shutil.rmtree(folder)
+    await discovery.bench.bells.all_is_told()
+    worker_folder(discovery.directory)
+    await discovery.has_tried(2)

@@ -1,0 +1,44 @@
+"""A worker with more folders than its share of the kernel's watches, on a small host: a user
+namespace has limits of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from host.releases import written
+from namespaces import USER, run_in_namespaces
+
+CODE = """
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from tqunits.manager.source_room import SourceRoom
+from tqunits.manager.worker_watch import WatchSubject, WatchTools, WorkerWatch
+from tqunits.system.tree_watch import TreeWatches
+from tqunits.units.watch_note import WatchNote
+
+async def main():
+    thread, trees, found = ThreadPoolExecutor(1), TreeWatches(asyncio.get_running_loop()), asyncio.Event()
+    threads = dict(local=thread, slow=thread, remote=thread)
+    tools = WatchTools(trees=trees, **threads, results=lambda _: (), room=SourceRoom(), say=print)
+    note = WatchNote(paths=(".",), ignore=(), without=(), debounce=1000, max_wait=1000, may_write=False)
+    subject = WatchSubject(worker="api", source="{folder}/config/worker.yaml", note=note)
+    watch = WorkerWatch(subject, tools, lambda _: found.set())
+    await asyncio.wait_for(found.wait(), 10)
+    print(watch.state, watch.folders)
+    watch.close()
+    trees.close()
+
+asyncio.run(main())
+"""
+
+
+def test_it_is_looked_at_again_and_again_and_others_keep_theirs(tmp_path: Path) -> None:
+    folder = written(tmp_path / "api", **{f"{number}/main.go": "1" for number in range(120)})
+    written(folder, **{"config/worker.yaml": "path: /api"})
+    lines = run_in_namespaces(
+        USER, "echo 400 > /proc/sys/user/max_inotify_watches", CODE.format(folder=folder)
+    ).splitlines()
+    told, state = lines
+    assert "it has more than 100 folders, and no more are watched" in told
+    assert "raise fs.inotify.max_user_watches, of which one worker gets a quarter" in told
+    assert state == "polls 100"

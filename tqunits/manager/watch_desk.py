@@ -1,0 +1,76 @@
+"""Follows which workers are installed and watched, and has what changes in their folders take
+effect by itself.
+
+A change of sources is deployed as by `tqunits deploy`, so it is in the history, can be followed,
+and takes its turn like any other. What needs root, tq-apply does. What is watched stands in the
+installed files, so the manager reads no YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from tqunits.host.watched_files_alone import watched_files_alone
+from tqunits.layout import Layout
+from tqunits.manager.folder_look import WatchSubject
+from tqunits.manager.registry import Registry
+from tqunits.manager.watched_files import WatchedFiles
+from tqunits.manager.watched_worker import Acts, WatchedWorker
+from tqunits.manager.worker_watch import WatchTools
+
+
+class WatchDesk:
+    """All watches of a host."""
+
+    def __init__(
+        self, registry: Registry, acts: Acts, layout: Layout, tools: WatchTools, on_rest: Callable[[], None]
+    ) -> None:
+        """`on_rest` is called when all is done about a change of a worker."""
+        self._on_rest = on_rest
+        self._registry = registry
+        self._acts = acts
+        self._layout = layout
+        self._tools = tools
+        self._kept = WatchedFiles(layout)
+        self._workers: dict[str, WatchedWorker] = {}
+        self.unapplied: Callable[[], str] = str  # why tqunits.yaml, as it is, is not applied; "" where it is
+
+    @property
+    def workers(self) -> Mapping[str, WatchedWorker]:
+        """Those that are watched."""
+        return self._workers
+
+    @property
+    def acting(self) -> frozenset[str]:
+        """Those of which something has changed, and not all is done about it."""
+        return frozenset(worker for worker, watched in self._workers.items() if not watched.rests)
+
+    def follow(self) -> None:
+        """Other workers may be installed than before, or watched in another way."""
+        wanted = {subject.worker: subject for subject in self._subjects()}
+        for worker in self._workers.keys() - wanted.keys():
+            self._workers.pop(worker).close()
+        for worker, subject in wanted.items():
+            if worker in self._workers:
+                self._workers[worker].follow(subject)
+            else:
+                self._workers[worker] = WatchedWorker(subject, self._tools, self._kept, self._acts, self._on_rest)
+
+    def look_again(self) -> None:
+        """All may have changed."""
+        for watched in self._workers.values():
+            watched.watch.look_again()
+
+    def close(self) -> None:
+        """Watch no more. What was begun goes on."""
+        for watched in self._workers.values():
+            watched.close()
+        self._workers.clear()
+
+    def _subjects(self) -> Iterable[WatchSubject]:
+        for whose, record in self._registry.records.items():
+            place = record.place
+            if whose.number == 1 and place.watch is not None:
+                yield WatchSubject(worker=whose.worker, source=place.source, copied=place.copied, note=place.watch)
+        for worker, (source, note) in watched_files_alone(self._layout).items():
+            yield WatchSubject(worker=worker, source=source, note=note)
