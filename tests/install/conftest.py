@@ -72,6 +72,15 @@ def host(emptied: Machine) -> Iterator[Site]:
 
 
 @pytest.fixture
+def developing(host: Site) -> Iterator[Site]:
+    """A host in development mode, with a manager."""
+    wake(host.machine)
+    host.server("mode: development\n")
+    yield host
+    rest(host.machine)
+
+
+@pytest.fixture
 def alice(machine: Machine) -> Iterator[str]:
     """A person with an account on the host, and without other rights."""
     machine.run(["useradd", "--create-home", "alice"])

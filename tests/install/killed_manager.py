@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from .conftest import ROOT, Site
 
 KILLER = """
@@ -21,11 +24,19 @@ print("killed", flush=True)
 """Kills the manager as soon as it has written down a step of this kind."""
 
 
-def cut_off(site: Site, step: str, verb: str) -> None:
-    """Ask for this of the worker alpha, and kill the manager at that step."""
+@contextmanager
+def killed_at(site: Site, step: str) -> Iterator[None]:
+    """What is done meanwhile makes the manager come to that step of a deploy or restart of alpha,
+    and there it is killed. Something was done with alpha before."""
     site.machine.write(f"{ROOT}/killer.py", KILLER)
     with site.machine.start(["python3", f"{ROOT}/killer.py", step]) as killer:
         assert killer.stdout is not None
         assert killer.stdout.readline() == "ready\n"
-        site.machine.tqunits(verb, "alpha", check=False)  # the command may lose the manager before its answer
+        yield
         assert killer.stdout.readline() == "killed\n"
+
+
+def cut_off(site: Site, step: str, verb: str) -> None:
+    """Ask for this of the worker alpha, and kill the manager at that step."""
+    with killed_at(site, step):
+        site.machine.tqunits(verb, "alpha", check=False)  # the command may lose the manager before its answer

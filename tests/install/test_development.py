@@ -3,10 +3,9 @@ instances with what lies there, without a release and without a failed request."
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from machine import rest, wake
 
 from .conftest import ROOT, Site
 from .hammering import RUDE, RUDE_GO, check, hammered, rude, rude_in_go
@@ -15,6 +14,15 @@ from .test_backoff import wait
 from .test_deploys import BROKEN, RELEASES, change, history, running
 
 ALPHA = f"{ROOT}/workers/alpha"
+BY_HAND = "mode: development\ndefaults: {watch: {enabled: false}}\n"
+"""Development mode where nothing is deployed by itself."""
+
+
+@pytest.fixture
+def by_hand(developing: Site) -> Site:
+    """A host in development mode where nothing is deployed by itself."""
+    developing.server(BY_HAND)
+    return developing
 
 
 def in_python(site: Site, word: str) -> None:
@@ -41,18 +49,9 @@ def answers(site: Site) -> str:
     return str(body).removesuffix(".end")[-1]
 
 
-@pytest.fixture
-def developing(host: Site) -> Iterator[Site]:
-    """A host in development mode, with a manager."""
-    wake(host.machine)
-    host.server("mode: development\n")
-    yield host
-    rest(host.machine)
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_deploy_runs_the_folder_as_it_is(developing: Site, language: str) -> None:
-    site, (install, edit) = developing, LANGUAGES[language]
+def test_a_deploy_runs_the_folder_as_it_is(by_hand: Site, language: str) -> None:
+    site, (install, edit) = by_hand, LANGUAGES[language]
     install(site)
     with hammered(site, 20) as report:
         for word in "ab":
@@ -68,8 +67,8 @@ def test_a_deploy_runs_the_folder_as_it_is(developing: Site, language: str) -> N
     assert "in development mode: there is no release to go to" in site.run("rollback", "alpha", status=1)
 
 
-def test_a_build_that_fails_changes_nothing(developing: Site) -> None:
-    site = developing
+def test_a_build_that_fails_changes_nothing(by_hand: Site) -> None:
+    site = by_hand
     rude_in_go(site)
     in_go(site, "a")
     assert "alpha is built in its folder; 'tqunits deploy alpha' runs it" in site.run("build", "alpha")
@@ -89,8 +88,8 @@ def test_a_build_that_fails_changes_nothing(developing: Site) -> None:
     assert answers(site) == "a"
 
 
-def test_a_program_that_dies_at_its_start_leaves_the_old_one(developing: Site) -> None:
-    site = developing
+def test_a_program_that_dies_at_its_start_leaves_the_old_one(by_hand: Site) -> None:
+    site = by_hand
     rude(site)
     with hammered(site, 20) as report:
         change(site, BROKEN)
@@ -102,8 +101,8 @@ def test_a_program_that_dies_at_its_start_leaves_the_old_one(developing: Site) -
 
 
 @pytest.mark.parametrize("step", ["build", "take", "surge", "drain", "restart", "healthy"])
-def test_the_next_manager_goes_on(developing: Site, step: str) -> None:
-    site = developing
+def test_the_next_manager_goes_on(by_hand: Site, step: str) -> None:
+    site = by_hand
     site.yaml("alpha", "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\nbuild: [touch, built]\n")
     change(site, RUDE)
     site.install()
@@ -115,14 +114,14 @@ def test_the_next_manager_goes_on(developing: Site, step: str) -> None:
     assert site.machine.show("tq-worker@alpha:2.service", "ActiveState") == "inactive"
 
 
-def test_a_release_is_run_in_production_alone(developing: Site) -> None:
-    site = developing
+def test_a_release_is_run_in_production_alone(by_hand: Site) -> None:
+    site = by_hand
     site.server("mode: production\n")
     rude(site)
     in_python(site, "a")
     site.run("deploy", "alpha")
     release = running(site)
-    site.server("mode: development\n")
+    site.server(BY_HAND)
     in_python(site, "b")
     site.install()
     assert answers(site) == "b"
@@ -140,8 +139,8 @@ def test_a_release_is_run_in_production_alone(developing: Site) -> None:
     assert answers(site) == "a"
 
 
-def test_its_release_command_runs_in_the_folder_before_anything_is_replaced(developing: Site) -> None:
-    site = developing
+def test_its_release_command_runs_in_the_folder_before_anything_is_replaced(by_hand: Site) -> None:
+    site = by_hand
     site.machine.write(f"{ALPHA}/migrate", '#!/bin/sh\necho "$(id -un) $PWD" >> "$STATE_DIRECTORY/ran"\n', 0o755)
     rude(site, "release: {command: [./migrate]}\n")
     site.run("deploy", "alpha")
@@ -150,8 +149,8 @@ def test_its_release_command_runs_in_the_folder_before_anything_is_replaced(deve
     assert kinds[:3] == ["take", "release_command", "surge"]
 
 
-def test_files_alone_are_served_where_they_lie(developing: Site) -> None:
-    site = developing
+def test_files_alone_are_served_where_they_lie(by_hand: Site) -> None:
+    site = by_hand
     page = f"{ALPHA}/public/page.txt"
     site.yaml("alpha", "path: /alpha\ntype: static\n")
     site.machine.write(page, "first")
@@ -160,7 +159,7 @@ def test_files_alone_are_served_where_they_lie(developing: Site) -> None:
     site.run("deploy", "alpha")
     site.machine.write(page, "second")
     assert site.get("/alpha/page.txt") == (200, "first")
-    site.server("mode: development\n")
+    site.server(BY_HAND)
     site.install()
     assert site.get("/alpha/page.txt") == (200, "second")
     said = site.run("deploy", "alpha")
