@@ -45,7 +45,7 @@ ENTRIES = {
     "router": (("--only", "none"), "no such case; there are: bare-1"),
     "endurance": (("--only", "none"), "no such case; there are: soak"),
     "python": (("none",), "name one of: exchange, fuzz, interpreted, parse, splice"),
-    "host": (("none",), "name one of: control, deploys, manager, neighbour, restarts, supervisors, zoo"),
+    "host": (("none",), "name one of: changes, control, deploys, manager, neighbour, restarts, supervisors, zoo"),
     "init": (("--only", "none"), "invalid choice: 'none'"),
 }
 

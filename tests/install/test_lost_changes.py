@@ -190,4 +190,5 @@ def test_a_worker_that_changes_its_own_files_is_suspended(developing: Site) -> N
     count = len(until(site, 1))
     change(site, "echo 'watch: {ignore: [stamp.txt]}' >> config/worker.yaml")
     wait(site, lambda: watched(site).get("suspended", "") is None)
+    await_watch(site)  # with the new rules: a change before that look is found by it
     assert len(mark(site, "1")) == count + 1
