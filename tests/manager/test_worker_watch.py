@@ -17,10 +17,12 @@ from host.releases import written
 from manager.watched_folder import ALL, YAML, Bench, subject_of, watch_bench, worker_folder
 
 from tqunits.lifecycle.ignoring import MAX_TEXT
+from tqunits.lifecycle.work_share import OF_FLOODS
 from tqunits.manager.folder_look import SettledFolder
 from tqunits.manager.worker_watch import WatchState, WorkerWatch
 from tqunits.system.inotify_queue import InotifyQueue
 from tqunits.system.path_watch import steps
+from tqunits.system.tree_watch import MAX_RATE
 from tqunits.units.watch_note import WatchNote
 
 pytestmark = pytest.mark.loops("uvloop")  # the manager's loop
@@ -376,3 +378,17 @@ async def test_a_closed_folder_is_said_with_what_opens_it(roots: Path) -> None:
     assert said.startswith("broken api: changes of its files are not noticed: ")
     assert "(chmod o+" in said
     assert rest == b"watches 2\n"
+
+
+async def test_too_many_changes_beside_the_folder_count_like_those_in_it(
+    bench: Bench, folder: Path, watch: WorkerWatch
+) -> None:
+    """They cost the same, and whoever owns the folder may own the one above it."""
+    for _ in range(OF_FLOODS.free // OF_FLOODS.least):
+        watch.floods.charge(0)
+    for number in range(3 * MAX_RATE):
+        (folder.parent / str(number % 2)).touch()
+    await bench.has_found(2)
+    (folder / "main.py").write_text("new")
+    await bench.until(lambda: bench.said_of("more than 5000 changes in a second, again and again"))
+    assert watch.state is WatchState.POLLS

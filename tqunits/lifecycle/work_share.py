@@ -44,8 +44,9 @@ OF_QUESTIONS: Final = WorkShare(free=20_000, part=50, least=0)
 some 5 µs, and half a second where patterns and names are made for that."""
 
 OF_FLOODS: Final = WorkShare(free=5_000_000, part=60)
-"""Of the times that a folder has lost its watches by too many events: five at once, and then one in
-a minute. Each one can overflow the kernel's queue, and then all folders are looked at."""
+"""Of the times that a folder, or the way to it, has lost its watches by too many events: five at
+once, and then one in a minute. Each one can overflow the kernel's queue, and then all folders are
+looked at."""
 
 OF_WORDS: Final = WorkShare(free=20_000_000, part=60)
 """Of the lines about one folder in the journal: twenty at once, and then one in a minute."""

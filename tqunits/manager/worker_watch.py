@@ -184,7 +184,7 @@ class WorkerWatch:
 
     async def _look(self) -> None:
         begun, self._unrest = self._unrest, None
-        if self._tree.is_too_busy:
+        if self._tree.is_too_busy or any(way.is_too_busy for way in self._ways):
             self.floods.charge(0)
         tree, ways = self._tree.begin_look(), [(each, each.begin_look()) for each in self._ways]
         known = self._found.look.sources if self._found is not None else {}
