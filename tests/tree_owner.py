@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -93,9 +93,9 @@ class Bells:
 
 
 @asynccontextmanager
-async def watching() -> AsyncIterator[tuple[TreeWatches, Bells]]:
+async def watching(on_overflow: Callable[[], None] = lambda: None) -> AsyncIterator[tuple[TreeWatches, Bells]]:
     """Watches of this test, and what tells when all is told."""
-    watches = TreeWatches(asyncio.get_running_loop())
+    watches = TreeWatches(asyncio.get_running_loop(), on_overflow=on_overflow)
     with tempfile.TemporaryDirectory() as folder:
         try:
             yield watches, Bells(watches, Path(folder))

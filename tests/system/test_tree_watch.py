@@ -31,6 +31,13 @@ def run(folder: Path, script: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def overflow(folder: Path) -> None:
+    """Change more in a watched folder than the kernel's queue can hold."""
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    for number in range(most // 2 + 10):
+        (folder / str(number)).touch()  # two events, or three
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A small tree."""
@@ -223,7 +230,6 @@ async def test_the_name_of_a_file_is_anything(folder: Path) -> None:
 
 async def test_after_an_overflow_every_tree_is_told(tmp_path: Path) -> None:
     """The loop does not run while more happens than the kernel's queue can hold."""
-    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     async with watching() as (watches, bells):
         owners = []
         for name in ("busy", "calm", "empty"):
@@ -232,13 +238,35 @@ async def test_after_an_overflow_every_tree_is_told(tmp_path: Path) -> None:
         busy, calm, empty = owners
         await busy.look()
         await calm.look()
-        for number in range(most // 2 + 10):
-            (tmp_path / "busy" / str(number)).touch()  # two events, or three
+        overflow(tmp_path / "busy")
         (tmp_path / "calm/lost").touch()
         await bells.all_is_told()
         assert calm.told == [None]
         assert None in busy.told
         assert empty.told == [], "it has no watches that could have missed something"
+
+
+async def test_an_overflow_is_told_once_until_the_queue_was_read_to_its_end(tmp_path: Path) -> None:
+    """It overflows again while the first one is told, and once more later."""
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    told: list[int] = []
+
+    def on_overflow() -> None:
+        told.append(len(told))
+        if len(told) == 1:
+            overflow(folders[1])
+
+    async with watching(on_overflow) as (watches, bells):
+        for folder in folders:
+            folder.mkdir()
+            await Owner(watches, folder).look()
+        overflow(folders[0])
+        for _ in range(3):  # the first two rings are lost
+            await bells.all_is_told()
+        assert len(told) == 1
+        overflow(folders[2])
+        await bells.all_is_told()
+        assert len(told) == 2
 
 
 async def test_a_tree_in_which_too_much_goes_on_loses_its_watches(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ once, and then one in a minute. Each one can overflow the kernel's queue, and th
 looked at."""
 
 OF_WORDS: Final = WorkShare(free=20_000_000, part=60)
-"""Of the lines about one folder in the journal: twenty at once, and then one in a minute."""
+"""Of the lines in the journal about one folder, or about the kernel's queue: twenty at once, and
+then one in a minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from tqunits.light_dataclass import dataclass
 from tqunits.manager.applying import Applying
 from tqunits.manager.configuration_watch import ConfigurationWatch
 from tqunits.manager.deploy_desk import Deploys
+from tqunits.manager.few_words import FewWords
 from tqunits.manager.new_workers import NewWorkers
 from tqunits.manager.record import Change
 from tqunits.manager.registry import Registry
@@ -35,6 +36,11 @@ RETRY_S: Final = 1.0
 
 REMOTE_THREADS: Final = 4
 """For folders of other hosts, and for each first look: so many may hang, and others go on."""
+
+EVENTS_LOST: Final = (
+    "more has changed at once than the kernel's queue of events holds (fs.inotify.max_queued_events): "
+    "all watched folders are looked at"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +69,8 @@ class Watching:
         self._loop = loop
         self._layout = layout
         self._registry = registry
-        self._trees, self._folders = TreeWatches(loop), FolderWatches(loop)
+        overflow = partial(FewWords(say).say, EVENTS_LOST)
+        self._trees, self._folders = TreeWatches(loop, on_overflow=overflow), FolderWatches(loop)
         threads = {"watch": 1, "slow": 1, "remote": REMOTE_THREADS}
         self._threads = [ThreadPoolExecutor(most, thread_name_prefix=each) for each, most in threads.items()]
         tools = WatchTools(

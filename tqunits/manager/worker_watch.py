@@ -21,8 +21,9 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.lifecycle.settling import REST, LastLook, Unrest, look_at
-from tqunits.lifecycle.work_share import OF_FLOODS, OF_QUESTIONS, OF_WORDS
+from tqunits.lifecycle.work_share import OF_FLOODS, OF_QUESTIONS
 from tqunits.light_dataclass import dataclass
+from tqunits.manager.few_words import FewWords
 from tqunits.manager.folder_look import FolderLook, SettledFolder, WatchSubject
 from tqunits.manager.source_room import SourceRoom
 from tqunits.manager.work_meter import WorkMeter
@@ -89,8 +90,8 @@ class WorkerWatch:
         self._is_broken = False
         self._is_remote = True  # until it was looked at
         self._is_slow = False
-        self._questions, self._words = WorkMeter(OF_QUESTIONS), WorkMeter(OF_WORDS)
-        self.floods = WorkMeter(OF_FLOODS)
+        self._questions, self.floods = WorkMeter(OF_QUESTIONS), WorkMeter(OF_FLOODS)
+        self._words = FewWords(tools.say)
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self.look_again()
@@ -239,23 +240,15 @@ class WorkerWatch:
         self._on_found(found)
 
     def _tell_trouble(self, why: str, *, is_broken: bool) -> None:
-        """Say once what is the matter, and when it is over.
-
-        Whoever may write the folder can have it begin and end for ever, so there is a bound on
-        words; `show` always tells how it is.
-        """
+        """Say once what is the matter, and when it is over. Whoever may write the folder can have
+        it begin and end for ever."""
         worker = self.subject.worker
         if why and why != self.why:
             what = "changes of its files are not noticed" if is_broken else "its folder is looked at every few seconds"
-            self._say(f"{worker}: {what}: {why}")
+            self._words.say(f"{worker}: {what}: {why}")
         elif self.why and not why:
-            self._say(f"{worker}: changes of its files are noticed again")
+            self._words.say(f"{worker}: changes of its files are noticed again")
         self.why, self._is_broken = why, is_broken
-
-    def _say(self, line: str) -> None:
-        if not self._words.pause_s:
-            self._words.charge(0)
-            self._tools.say(line)
 
 
 def _now() -> int:

@@ -11,6 +11,7 @@ Names are bytes that a stranger chooses. What is not UTF-8 becomes surrogates, a
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
@@ -86,6 +87,12 @@ class InotifyQueue:
         except BlockingIOError:
             return ()
         return cast("Sequence[FolderEvent]", parse_events(data))
+
+    def is_empty(self) -> bool:
+        """Whether all events until now were read."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
         """Remove all watches."""

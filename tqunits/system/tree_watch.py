@@ -128,10 +128,19 @@ class Renewal:
 class TreeWatches:
     """All trees that one process watches."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, queue: InotifyQueue | None = None) -> None:
-        """Raises OSError: the user has no inotify instance left."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        queue: InotifyQueue | None = None,
+        on_overflow: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_overflow` is called on the loop when the kernel's queue could not hold all events,
+        and once more only after it was empty. Raises OSError: the user has no inotify instance
+        left."""
         self._loop = loop
         self._queue = queue or InotifyQueue()
+        self._on_overflow = on_overflow
+        self._is_behind = False  # the queue has overflown, and was not empty since
         self._lock = threading.Lock()
         self._open = set[WatchedTree]()
         self._trees = dict[int, tuple[WatchedTree, ...]]()  # by the watch's number
@@ -276,8 +285,16 @@ class TreeWatches:
         second = int(self._loop.time())
         with self._lock:
             heard = self._heard(events)
+        self._tell_overflow(events)
         for tree, (paths, count) in heard.items():
             tree.tell(paths, count, second)
+
+    def _tell_overflow(self, events: Sequence[FolderEvent]) -> None:
+        """Once, however often the queue overflows before it is read to its end."""
+        has_overflown = any(event.mask & OVERFLOW for event in events)
+        if has_overflown and not self._is_behind:
+            self._on_overflow()
+        self._is_behind = (has_overflown or self._is_behind) and not self._queue.is_empty()
 
     def _heard(self, events: Sequence[FolderEvent]) -> Mapping[WatchedTree, tuple[Collection[str | None], int]]:
         """What is to be told to each tree, and of how many events."""
