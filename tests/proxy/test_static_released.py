@@ -191,6 +191,12 @@ def test_a_file_that_changes_after_its_release_has_its_own_time(api: Worker) -> 
     assert asked(api, "X: y")[2] == write_date(MODIFIED).decode()
 
 
+def test_times_before_1970_are_its_begin(api: Worker) -> None:
+    os.utime(api.releases / ONE / "public/index.html", (0, -20))
+    api.runs(ONE, at=-10)
+    assert asked(api, "X: y")[2] == "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
 def test_a_deploy_of_the_same_size_and_time_has_another_tag_and_one_of_the_same_file_has_not(api: Worker) -> None:
     """The files as a build makes them are copied to releases as root does it."""
     for release, text in ((ONE, "one"), (TWO, "two"), (THREE, "one")):

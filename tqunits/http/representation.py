@@ -40,7 +40,7 @@ class Representation(NamedTuple):
     modified_ns: int  # since 1970
     media: Media
     coding: Coding | None
-    since: int  # when it was first served, in seconds since 1970; 0: its own time says so
+    since: int  # when it was first served, in seconds since 1970; 0, and not less: its own time says so
 
 
 class Reply(NamedTuple):
@@ -55,7 +55,8 @@ def reply(file: Representation, question: Question) -> Reply:
     """The answer to a GET or HEAD of a file: 200, 206, 304, 412 or 416."""
     fields = question.fields
     now, this_year = _time_of(question.date)
-    modified = min(max(file.modified_ns // 1_000_000_000, file.since, 0), now)  # never later than Date (§8.8.2.1)
+    # Never later than Date (§8.8.2.1). Of two values each: max() of three costs 60 ns, compiled.
+    modified = min(max(file.modified_ns // 1_000_000_000, file.since), now)
     tag = entity_tag(file.modified_ns, file.size, file.coding.name if file.coding else b"")
     vary = b"\r\nVary: Accept-Encoding" if file.media.shrinks else b""
     verdict = evaluate(fields, tag, modified, this_year)

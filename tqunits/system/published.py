@@ -75,7 +75,7 @@ def switched_at(release: ReleasedFiles | None) -> int:
     of an earlier release is served again after a rollback, and a build may give all its files one
     time."""
     try:
-        return 0 if release is None else int(os.lstat(release.link).st_mtime)
+        return 0 if release is None else max(0, int(os.lstat(release.link).st_mtime))
     except OSError:
         return 0
 
