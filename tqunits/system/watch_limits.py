@@ -47,7 +47,7 @@ def limit_of(error: OSError) -> WatchLimit | None:
     if kind is None:
         return None
     try:
-        value, key = min((int(_file(key).read_text(encoding="ascii")), key) for key in kind.keys)
+        value, key = _lowest(kind)
     except OSError as unread:
         return None if unread.errno == errno.EMFILE else _limit(kind, kind.keys[0], None)
     return _limit(kind, key, value)
@@ -55,7 +55,7 @@ def limit_of(error: OSError) -> WatchLimit | None:
 
 def most_watches() -> tuple[int, str]:
     """How many folders one user may watch, and the setting that says so. Raises OSError."""
-    return min((int(_file(key).read_text(encoding="ascii")), key) for key in _KINDS[errno.ENOSPC].keys)
+    return _lowest(_KINDS[errno.ENOSPC])
 
 
 def fair_share() -> int:
@@ -77,6 +77,11 @@ def beyond_share(most: int) -> WatchLimit:
         f"it has more than {most} folders, and no more are watched",
         hint=f"name what is no source in watch.ignore of its worker.yaml{raising}",
     )
+
+
+def _lowest(kind: _Kind) -> tuple[int, str]:
+    """The limit that counts, and its key. Raises OSError."""
+    return min((int(_file(key).read_text(encoding="ascii")), key) for key in kind.keys)
 
 
 def _limit(kind: _Kind, key: str, value: int | None) -> WatchLimit:
