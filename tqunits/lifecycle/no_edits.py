@@ -3,8 +3,8 @@ gets a new release.
 
 What is gone again a moment later needs no line here (the temporary files of sed -i, rsync, unzip,
 tar, Sublime, Kate, sometimes vim): only what lies there when a worker's folder is looked at counts.
-Their names can not be told from those of sources either: rsync's `.NAME.XXXXXX` looks like
-`.eslintrc.config`.
+Their names can not be told from those of sources either: rsync puts a dot before the name, and a
+dot and six letters behind it, which looks like `.eslintrc.config`.
 
 Each line can be taken back in `watch.ignore`, as `!venv/`.
 """
