@@ -14,6 +14,9 @@ SERVING: Final = "serving"
 LEAVING: Final = "leaving"
 """The name that alone/leave.py gives to the file `serving` when the instance is about to stop."""
 
+WORKER_YAML: Final = "config/worker.yaml"
+"""A worker's configuration, below its folder."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from tqunits.cli.context import Context
 from tqunits.errors import NoSuchWorker, UsageError
 from tqunits.host.installed import nearest, served
+from tqunits.layout import WORKER_YAML
 from tqunits.model import Instance
 from tqunits.units import name
 
@@ -87,7 +88,7 @@ def unknown(wanted: str, workers: Sequence[Named], context: Context) -> NoSuchWo
     from tqunits.host.sources import workers_directory  # YAML, 30 ms: only when somebody mistyped
 
     folder = workers_directory(context.root, context.layout) / wanted
-    if name.is_worker_name(wanted) and (folder / "config/worker.yaml").is_file():
+    if name.is_worker_name(wanted) and (folder / WORKER_YAML).is_file():
         return NoSuchWorker(
             f"{wanted!r} is not installed", hint=f"it is in {folder}: 'tqunits install --now' starts it"
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tqunits.config.start_programs import PROGRAMS
+from tqunits.layout import WORKER_YAML
 from tqunits.model import WorkerType
 
 _YAML = """\
@@ -66,5 +67,5 @@ def starting_files(name: str, worker_type: WorkerType) -> Mapping[str, str]:
         yaml += _MORE
     if "\nenvironment:" not in yaml and worker_type is not WorkerType.STATIC:
         yaml += _ENVIRONMENT
-    files = {"config/worker.yaml": yaml, **PROGRAMS.get(worker_type, {})}
+    files = {WORKER_YAML: yaml, **PROGRAMS.get(worker_type, {})}
     return {path: text.replace("{name}", name) for path, text in files.items()}

@@ -30,7 +30,7 @@ from pathlib import Path
 from tqunits.host import installed, made_paths, release_links, source_tree
 from tqunits.host.made import Made
 from tqunits.host.source_tree import MAX_RECORD, Result, Scope, Sources, TreeEntry
-from tqunits.layout import Layout
+from tqunits.layout import WORKER_YAML, Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.system import files
@@ -112,7 +112,7 @@ def glance_at_installed(worker: str, source: str, layout: Layout, given: Collect
         return None
     folder = yaml.parent.parent
     own = (os.path.relpath(path, folder) for path in given)
-    return _glance(folder, frozenset({"config/worker.yaml", *own}), layout, record)
+    return _glance(folder, frozenset({WORKER_YAML, *own}), layout, record)
 
 
 def runs_release(worker: Worker, layout: Layout) -> bool:

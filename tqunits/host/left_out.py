@@ -15,7 +15,7 @@ from dataclasses import field
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.layout import Layout
+from tqunits.layout import WORKER_YAML, Layout
 from tqunits.lifecycle.state import NoInstance
 from tqunits.light_dataclass import dataclass
 from tqunits.system import files
@@ -98,7 +98,7 @@ def uninstalled(report: Report, others: Collection[str]) -> tuple[str, ...]:
 
 def _has_yaml(folder: Path) -> bool:
     try:
-        return (folder / "config/worker.yaml").is_file()
+        return (folder / WORKER_YAML).is_file()
     except OSError:
         return False
 

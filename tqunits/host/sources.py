@@ -23,7 +23,7 @@ from tqunits.config.parse import ServerResult, Text, WorkerText, parse_server, p
 from tqunits.config.presets import BY_FILE
 from tqunits.errors import ConfigurationError, Diagnostic, Mark, Severity
 from tqunits.host.configuration_files import CONFIGURATION, DROP_INS, MAX_BYTES, MAX_DROP_INS, is_drop_in
-from tqunits.layout import Layout
+from tqunits.layout import WORKER_YAML, Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Configuration, NotRoots
 from tqunits.system.ownership import anchor, first_not_roots, open_below
@@ -198,7 +198,7 @@ class _Workers:
             self._read(directory / name)
 
     def _read(self, folder: Path) -> None:
-        source = folder / "config/worker.yaml"
+        source = folder / WORKER_YAML
         not_roots = first_not_roots(source)
         before = len(self.findings)
         text = _read(source, self.findings, by=_open_roots if not_roots is None else _open_workers)
@@ -224,7 +224,7 @@ class _Workers:
             hint = " ".join(
                 word if word == "&&" else shlex.quote(word) for word in [*words, "mv", str(found), str(source)]
             )
-            self.findings.append(_error(found, "this file is not read: a worker's is config/worker.yaml", hint))
+            self.findings.append(_error(found, f"this file is not read: a worker's is {WORKER_YAML}", hint))
             self.unread[folder.name] = PurePosixPath(found)
 
 

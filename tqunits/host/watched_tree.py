@@ -25,6 +25,7 @@ from typing import Final
 from tqunits.errors import TqunitsError
 from tqunits.host import source_tree
 from tqunits.host.source_tree import Guide, Scope, Sources
+from tqunits.layout import WORKER_YAML
 from tqunits.lifecycle import ignoring
 from tqunits.lifecycle.ignoring import IgnoreRules
 from tqunits.light_dataclass import dataclass
@@ -47,7 +48,6 @@ MAX_CPU_S: Final = 20
 """Seconds of a CPU for one look. With 20 000 files the first takes 0.4, and the next ones 0.2."""
 
 GITIGNORE: Final = ".gitignore"
-_WORKER_YAML: Final = "config/worker.yaml"
 _ALL: Final = "."
 _HINT: Final = "name what is no source in watch.ignore of its worker.yaml"
 _UNREAD: Final = "name it in watch.ignore of its worker.yaml: then it is not read"
@@ -107,7 +107,7 @@ def look(folder: Path, note: WatchNote, known: Sources, *, results: Collection[s
     """
     paths = frozenset("" if path == _ALL else path for path in note.paths)
     ways = frozenset(way for path in paths for way in _upwards(path))
-    without = frozenset({_WORKER_YAML, *note.without, *results})
+    without = frozenset({WORKER_YAML, *note.without, *results})
     rules = ignoring.rules_of(note.ignore)
     tree = _Tree(TreeRules(paths, ways, without, {"": rules}), watch)
     scope = Scope(without=without, most=MAX_WATCHED, guide=_FolderGuide(tree, rules, is_all=False))

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.host import watched_tree
@@ -22,6 +21,7 @@ from tqunits.host.checkout_lock import is_checkout_running
 from tqunits.host.configuration_files import MAX_BYTES
 from tqunits.host.source_tree import Sources
 from tqunits.host.watched_tree import TreeLook
+from tqunits.layout import WORKER_YAML
 from tqunits.light_dataclass import dataclass
 from tqunits.system import closed_folders, files
 from tqunits.system.path_watch import WatchedPath
@@ -29,8 +29,6 @@ from tqunits.system.remote_files import remote_type
 from tqunits.system.tree_watch import Renewal
 from tqunits.system.watch_limits import WatchLimit, beyond_share, fair_share, limit_of
 from tqunits.units.watch_note import WatchNote
-
-_YAML: Final = "config/worker.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,7 @@ class WatchSubject:
 
     def is_setting(self, path: str) -> bool:
         """Whether a path below the folder is one of its settings, and no source."""
-        return path == _YAML or f"{self.folder}/{path}" in self.copied
+        return path == WORKER_YAML or f"{self.folder}/{path}" in self.copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from tqunits.layout import WORKER_YAML
 from tqunits.lifecycle.work_share import OF_ROOT
 from tqunits.manager import faults
 from tqunits.manager.folder_look import SettledFolder, WatchSubject
@@ -39,8 +40,6 @@ MOST_NAMES: Final = 10_000
 FIRST_PAUSE_S: Final = 2.0
 LONGEST_PAUSE_S: Final = 300.0
 """Between two tries of one folder. Each one is twice as long as the one before."""
-
-_YAML: Final = "config/worker.yaml"
 
 ApplyAll = Callable[[WorkMeter], Awaitable[str]]
 """Has root apply all of the configuration, on this meter. Returns why something is not applied."""
@@ -88,11 +87,11 @@ class NewFolder:
                 break  # it is not there, or not for the manager: there is nothing to wait for below it
         if self._has_yaml():
             self._stop_waiting()
-            subject = WatchSubject(worker=self._folder.name, source=str(self._folder / _YAML), note=NOTE)
+            subject = WatchSubject(worker=self._folder.name, source=str(self._folder / WORKER_YAML), note=NOTE)
             self._watch = WorkerWatch(subject, self._tools, self._on_found)
 
     def _has_yaml(self) -> bool:
-        yaml = self._folder / _YAML
+        yaml = self._folder / WORKER_YAML
         try:
             yaml.stat()
         except PermissionError:
