@@ -17,6 +17,9 @@ LEAVING: Final = "leaving"
 WORKER_YAML: Final = "config/worker.yaml"
 """A worker's configuration, below its folder."""
 
+HOMES: Final = ("/home", "/root", "/run/user")
+"""Folders that ProtectHome= shows as empty and closed (systemd.exec(5))."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:

@@ -13,10 +13,10 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+from tqunits.layout import HOMES
 from tqunits.lifecycle.facts import Access, Look
 from tqunits.light_dataclass import dataclass
 
-_HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - what PrivateTmp= replaces
 _DEVICES = frozenset({"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "mqueue", "hugepages"})
 _LINKS = frozenset({"log", "fd", "stdin", "stdout", "stderr"})  # links in /dev that PrivateDevices= keeps too
@@ -49,7 +49,7 @@ def look(path: str, view: View, *, runs: bool = False) -> Look:
 def _look(path: Path, view: View, *, runs: bool) -> Look:
     uid, groups = numbers(view.user)
     text = str(path)
-    for folder in (*reversed(path.parents), path) if str(path) in _HOMES else reversed(path.parents):
+    for folder in (*reversed(path.parents), path) if str(path) in HOMES else reversed(path.parents):
         if not folder.exists():
             return Look(text, Access.MISSING)
         hidden = _hidden(folder, text, view)
@@ -70,7 +70,7 @@ def _look(path: Path, view: View, *, runs: bool) -> Look:
 def _covered(path: Path, folder: str, view: View, *, runs: bool) -> Look:
     """A hidden path, and whether the user could read it if homes were visible."""
     hidden = Look(str(path), Access.HIDDEN, folder)
-    if folder not in _HOMES or _look(path, replace(view, hides_homes=False), runs=runs).access is Access.BARRED:
+    if folder not in HOMES or _look(path, replace(view, hides_homes=False), runs=runs).access is Access.BARRED:
         return hidden
     return replace(hidden, with_homes=_may(path.stat(), *numbers(view.user), 4))
 
@@ -104,7 +104,7 @@ def _hidden(folder: Path, path: str, view: View) -> str:
     """The hidden folder that this one is, unless the path is mounted back into it."""
     name = str(folder)
     is_device = view.hides_devices and name == "/dev" and path.split("/")[2] not in _DEVICES | _LINKS
-    is_hidden = is_device or (view.hides_homes and name in _HOMES) or (view.hides_temporary and name in _TEMPORARY)
+    is_hidden = is_device or (view.hides_homes and name in HOMES) or (view.hides_temporary and name in _TEMPORARY)
     is_back = any(path == back or path.startswith(f"{back}/") for back in view.put_back)
     return name if is_hidden and not is_back else ""
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Final
 
 from tqunits.errors import NotPermitted
-
-_HIDDEN: Final = ("/home", "/root", "/run/user")
-"""Folders that ProtectHome= shows as empty and closed (systemd.exec(5))."""
+from tqunits.layout import HOMES
 
 
 def refusal(folder: Path) -> NotPermitted:
@@ -24,6 +21,6 @@ def refusal(folder: Path) -> NotPermitted:
 
 
 def _closed(folder: Path, what: str, mode: str) -> NotPermitted:
-    if str(folder) in _HIDDEN and not stat.S_IMODE(folder.stat().st_mode):
+    if str(folder) in HOMES and not stat.S_IMODE(folder.stat().st_mode):
         return NotPermitted(f"{folder} is hidden by the sandbox", hint="keep the worker's folder below /srv")
     return NotPermitted(f"others may not {what} {folder}", hint=f"chmod {mode} {folder}")

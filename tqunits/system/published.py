@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.layout import HOMES
 from tqunits.model import UNSERVED
 from tqunits.routing.released_files import ReleasedFiles
 from tqunits.system.ownership import Anchor, anchor
@@ -29,9 +30,6 @@ _UNSAID: Final = frozenset({errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOM
 """The folder does not exist yet, or the host lacks resources: no rule refuses it."""
 
 _OF_A_RELEASE: Final = "'tqunits deploy' makes one that is as open as the worker's folder is then (chmod o+x)"
-
-_HOMES: Final = ("/home", "/root")
-"""Folders that ProtectHome= shows as empty and closed."""
 
 
 class Root:
@@ -169,7 +167,7 @@ def _check_folder(folder: PurePosixPath, status: os.stat_result) -> None:
     if status.st_mode & stat.S_IXOTH:
         return
     hint = f"chmod o+x {folder}"
-    if str(folder) in _HOMES and not stat.S_IMODE(status.st_mode):  # the unit goes by what is written in the YAML
+    if str(folder) in HOMES and not stat.S_IMODE(status.st_mode):  # the unit goes by what is written in the YAML
         hint = "write the folder itself, so that the sandbox of the router shows it"
     raise TqunitsError(f"others may not enter {folder}", hint=hint)
 

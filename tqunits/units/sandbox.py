@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from tqunits.layout import HOMES
 from tqunits.model import Listen, Profile, Relaxation, Sandbox, Worker
 from tqunits.units import name, quote, unitfile
 
@@ -42,7 +43,6 @@ _ERROR = ("SystemCallErrorNumber", "EPERM")  # without it a refused call would k
 
 _OF_PATHS = frozenset({Relaxation.HOME, Relaxation.WRITABLE_CODE})
 _WRITING = frozenset({"ReadWritePaths", "BindPaths"})
-_HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that PrivateTmp= replaces; no file of ours
 
 _JOURNAL = ("/run/systemd/journal/socket", "/run/systemd/journal/stdout", f"/run/systemd/journal.{name.ACCESS_LOG}")
@@ -130,7 +130,7 @@ def _changes(sandbox: Sandbox, relaxation: Relaxation, *, user_mode: bool) -> bo
 
 def hidden_home(path: PurePosixPath) -> bool:
     """Whether ProtectHome= hides this path."""
-    return any(path.is_relative_to(home) for home in _HOMES)
+    return any(path.is_relative_to(home) for home in HOMES)
 
 
 def is_temporary(path: PurePosixPath) -> bool:
@@ -202,7 +202,7 @@ def is_hidden(worker: Worker) -> bool:
 
 
 def _is_hidden(path: str, *, readable_home: bool) -> bool:
-    places: Sequence[str] = _TEMPORARY if readable_home else (*_HOMES, *_TEMPORARY)
+    places: Sequence[str] = _TEMPORARY if readable_home else (*HOMES, *_TEMPORARY)
     return any(PurePosixPath(path).is_relative_to(place) for place in places)
 
 
