@@ -73,3 +73,19 @@ def test_a_mount_of_a_program_that_does_not_answer_is_polled(roots: Path) -> Non
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         remote_type(tmp_path / "none")
+
+
+def test_a_mount_that_this_process_does_not_see_is_an_error(roots: Path) -> None:
+    """As one is that was unmounted a moment ago."""
+    see = f"""
+import os
+from pathlib import Path
+from tqunits.system.mounts import mount_of
+os.chroot({str(roots)!r})
+try:
+    mount_of(Path("/"))
+except OSError as error:
+    print(error.strerror, error.filename)
+"""
+    proc = f"mkdir {roots}/proc; mount --rbind /proc {roots}/proc"
+    assert run_in_namespaces(MOUNTS, proc, see) == "Its mount is gone /\n"

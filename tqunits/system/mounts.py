@@ -43,7 +43,8 @@ def read_mount(line: bytes) -> Mount:
 
 
 def mount_of(folder: Path) -> Mount:
-    """What a folder lies in. Raises OSError; waits where its file system does not answer."""
+    """What a folder lies in. Raises OSError, also where this process does not see the mount; waits
+    where its file system does not answer."""
     return _mount_and_path(folder)[0]
 
 
@@ -95,7 +96,10 @@ def _mount_and_path(folder: Path) -> tuple[Mount, bytes]:
     finally:
         os.close(descriptor)
     with open("/proc/self/mountinfo", "rb") as lines:  # noqa: PTH123 - as above
-        return next(read_mount(line) for line in lines if line.split(b" ", 1)[0] == number), path
+        for line in lines:
+            if line.split(b" ", 1)[0] == number:
+                return read_mount(line), path
+    raise FileNotFoundError(errno.ENOENT, "Its mount is gone", str(folder))
 
 
 def _mount_number(descriptor: int) -> bytes:
