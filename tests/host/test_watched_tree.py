@@ -307,6 +307,14 @@ def test_a_checkout_that_is_running(tmp_path: Path) -> None:
     assert not is_checkout_running(folder, made + CHECKOUT_MAX_US * 1000)
 
 
+def test_a_folder_behind_a_link_is_its_repositorys(tmp_path: Path) -> None:
+    """As somebody has it who links his work into the workers' folder."""
+    written(tmp_path, **{"repo/api/main": "1", "repo/.git/index.lock": ""})
+    (tmp_path / "workers").mkdir()
+    (tmp_path / "workers/api").symlink_to(tmp_path / "repo/api")
+    assert is_checkout_running(tmp_path / "workers/api", 0)
+
+
 def test_a_link_to_a_repository_is_not_followed(tmp_path: Path) -> None:
     """Whoever owns the folder could lead us anywhere."""
     written(tmp_path, **{"elsewhere/index.lock": "1", "api/main": "1"})
