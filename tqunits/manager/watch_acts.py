@@ -32,6 +32,7 @@ class WatchActs:
         self._registry = registry
         self._layout = layout
         self._say = say
+        self._refused: dict[str, str] = {}  # worker -> why, as was said; each look asks again
 
     async def apply(self, worker: str, cost: WorkMeter) -> str:
         """Have its settings applied, on this meter. Returns why they are not; "" when they are."""
@@ -69,22 +70,29 @@ class WatchActs:
     def runs_from_us(self, worker: str) -> int | None:
         """When what the worker runs was read from its folder, in µs since 1970; None: nothing of it
         runs. A release was read before it was made; a program of the folder at its start."""
-        run = release_links.runs_of(self._layout, worker).get(1)
-        if run is not None:
-            try:
-                manifest = release_manifests.read(self._layout, worker, run)
-            except TqunitsError:
-                return None
-            return manifest.made_us - manifest.took_us
-        records = (each for whose, each in self._registry.records.items() if whose.worker == worker)
+        records = [each for whose, each in self._registry.records.items() if whose.worker == worker]
+        if not any(each.place.folder_use for each in records):  # else a link from before means nothing
+            run = release_links.runs_of(self._layout, worker).get(1)
+            if run is not None:
+                return self._read_us(worker, run)
         starts = [each.seen.started for each in records if each.seen.pid and each.seen.started]
         return min(starts, default=None)
+
+    def _read_us(self, worker: str, release: str) -> int | None:
+        try:
+            manifest = release_manifests.read(self._layout, worker, release)
+        except (TqunitsError, OSError):
+            return None
+        return manifest.made_us - manifest.took_us
 
     def _order(self, worker: str, kind: DeployKind, message: str) -> int | None:
         try:
             (record,) = self._deploys.accept(DeployOrder((worker,), kind, message=message), ACTOR)
         except Problem as problem:
-            self._say(f"{worker}: {message}, and nothing is done about it: {problem}")
+            if self._refused.get(worker) != str(problem):
+                self._say(f"{worker}: {message}, and no {kind.value} is accepted: {problem}")
+            self._refused[worker] = str(problem)
             return None
+        self._refused.pop(worker, None)
         self._say(f"{worker}: {message}; {kind.value} {record.number}")
         return record.number
