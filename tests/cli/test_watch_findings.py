@@ -22,7 +22,9 @@ def told(worker: str, state: str, *, folders: int = 3, why: str = "", suspended:
         pytest.param(None, [(Level.PROBLEM, "so changes are not noticed: api")], id="away"),
         pytest.param([], [(Level.PROBLEM, "changes of their files are not noticed: api")], id="forgotten"),
         pytest.param([told("api", "broken", why="closed")], [(Level.PROBLEM, "not noticed: closed")], id="broken"),
-        pytest.param([told("api", "watches", suspended="a")], [(Level.WARNING, "suspended, because")], id="suspended"),
+        pytest.param(
+            [told("api", "watches", suspended="a")], [(Level.WARNING, "suspended: changes of a")], id="suspended"
+        ),
         pytest.param([told("api", "polls", why="nfs")], [(Level.WARNING, "every few seconds: nfs")], id="polls"),
         pytest.param(
             [told("api", "watches", folders=7000)],

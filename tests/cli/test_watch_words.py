@@ -40,8 +40,8 @@ def seconds_ago(seconds: int) -> int:
         ),
         pytest.param(
             replace(CALM, suspended="data.db"),
-            "suspended, because it may be itself that writes data.db: watch.ignore leaves a file out, "
-            "'tqunits deploy api' goes on",
+            "suspended: changes of data.db do nothing, because the worker may make them itself: watch.ignore "
+            "leaves a file out, and 'tqunits deploy api' deploys it nevertheless",
             True,
             id="suspended",
         ),

@@ -139,7 +139,10 @@ async def test_who_may_write_his_own_folder_is_suspected_of_it(host: Host, *, ma
         (host.folder / "main.py").write_text(f"{number} is new")
         await host.until(partial(has_acted, host, number + 2))
     assert host.worker.suspended == ("main.py" if may_write else "")
-    assert any("main.py has changed right after each of the last 3 times" in line for line in host.said) == may_write
+    assert (
+        any("main.py has changed right after each of the last 3 replacements" in line for line in host.said)
+        == may_write
+    )
 
 
 async def test_a_folder_that_was_flooded_again_and_again_is_looked_at_later(host: Host) -> None:

@@ -15,8 +15,7 @@ from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.selection import named
-from tqunits.cli.watch_words import watches
-from tqunits.control import managers
+from tqunits.cli.watch_words import FolderWatched, WatchAnswer, told
 from tqunits.host import left_out, traffic_file
 from tqunits.host.installed import Installed, served, serving, slots
 from tqunits.host.left_out import LeftOut, Report
@@ -148,9 +147,10 @@ def look(names: Sequence[str], health: RunTimeHealth, context: Context) -> Listi
     workers: Sequence[_Listed] = (*here, *_absent(here, report))
     if names:
         workers = named(names, workers, context)
-    rows, is_watched = _rows(workers, report, health, context), _is_watched(workers)
-    unapplied = managers.unapplied(context.layout) if is_watched else ""
-    return Listing(rows=rows, is_known=health.is_known, is_all=not names, unapplied=unapplied)
+    # The manager has answered a moment ago, or is not asked: a question would start it.
+    watched = (told(context.layout) if health.is_known else None) or WatchAnswer({})
+    rows = _rows(workers, report, health, watched.folders, context)
+    return Listing(rows=rows, is_known=health.is_known, is_all=not names, unapplied=watched.unapplied)
 
 
 def show(found: Listing, output: Output) -> None:
@@ -163,10 +163,6 @@ def show(found: Listing, output: Output) -> None:
         output.message("no workers are installed; 'tqunits install' installs those that are configured")
     if found.unapplied:
         output.message(f"tqunits.yaml, as it is now, is not applied: {found.unapplied}", style="yellow")
-
-
-def _is_watched(workers: Sequence[_Listed]) -> bool:
-    return any(isinstance(each, Installed) and each.ledger.watch is not None for each in workers)
 
 
 def _lasting(found: InstanceStatus | NoInstance) -> InstanceStatus | NoInstance:
@@ -183,7 +179,13 @@ def _absent(here: Sequence[Installed | Served], report: Report) -> list[_Absent]
     return [_Absent(name=name, left_out=report.workers.get(name)) for name in folders]
 
 
-def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, context: Context) -> list[WorkerRow]:
+def _rows(
+    workers: Sequence[_Listed],
+    report: Report,
+    health: RunTimeHealth,
+    watched: Mapping[str, FolderWatched],
+    context: Context,
+) -> list[WorkerRow]:
     """Who needs somebody first, then by name."""
     units = [worker for worker in workers if isinstance(worker, Installed)]
     rows = [_of_files(worker) for worker in workers if isinstance(worker, Served)]
@@ -203,7 +205,6 @@ def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, con
             for worker in shown
         ]
     waits = old_starts.waits(context.layout)
-    watched = watches(context.layout) if _is_watched(units) else {}
     orders = {worker: order.order for worker, order in traffic_file.orders(context.layout).items()}
     alone = {str(whose): DRAIN for whose in traffic_file.drained(context.layout)}
     rows = [

@@ -33,8 +33,8 @@ class FolderWatched:
             return f"changes of its files are not noticed: {self.why}"
         if self.suspended:
             return (
-                f"suspended, because it may be itself that writes {self.suspended}: watch.ignore leaves a file out, "
-                f"'tqunits deploy {self.worker}' goes on"
+                f"suspended: changes of {self.suspended} do nothing, because the worker may make them itself: "
+                f"watch.ignore leaves a file out, and 'tqunits deploy {self.worker}' deploys it nevertheless"
             )
         return ""
 
@@ -62,21 +62,27 @@ class FolderWatched:
         return f"last change {ago} ago: {self.last_path}"
 
 
+@dataclass(frozen=True, slots=True)
+class WatchAnswer:
+    """What is watched on disk. Texts are a stranger's."""
+
+    folders: Mapping[str, FolderWatched]  # by worker
+    unapplied: str = ""  # why tqunits.yaml, as it is, is not applied by itself
+
+
 def watch_of(worker: str, layout: Layout) -> FolderWatched:
     """How the folder of a worker is watched of which the installed files say that it is."""
-    found = watches(layout).get(worker)
+    watched = told(layout)
+    found = None if watched is None else watched.folders.get(worker)
     return found if found is not None else FolderWatched(worker=worker, state="unknown", members={"state": "unknown"})
 
 
-def watches(layout: Layout) -> Mapping[str, FolderWatched]:
-    """The same of all workers that are watched; none where the manager does not tell."""
-    return told(layout) or {}
-
-
-def told(layout: Layout) -> Mapping[str, FolderWatched] | None:
-    """The same; None where the manager does not answer."""
+def told(layout: Layout) -> WatchAnswer | None:
+    """What the manager tells; None where it does not."""
     found = managers.watches(layout)
-    return None if found is None else {each.worker: each for each in map(_parsed, found)}
+    if found is None:
+        return None
+    return WatchAnswer({each.worker: each for each in map(_parsed, found.folders)}, found.unapplied)
 
 
 def _parsed(found: Mapping[str, object]) -> FolderWatched:

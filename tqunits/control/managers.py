@@ -57,6 +57,14 @@ class LogLines:
 
 
 @dataclass(frozen=True, slots=True)
+class Watches:
+    """What is watched on disk."""
+
+    folders: Sequence[Member]  # of the workers that the caller may know of
+    unapplied: str  # why tqunits.yaml, as it is, is not applied by itself; "" also where he is not told
+
+
+@dataclass(frozen=True, slots=True)
 class _Refusal:
     """What the manager has said instead of an answer."""
 
@@ -76,7 +84,8 @@ def running(layout: Layout) -> tuple[str, int] | None:
 def instances(layout: Layout) -> Sequence[Member] | None:
     """What the manager knows of each instance that the caller may know of; None when it does not
     answer, or refuses to."""
-    return _listed(layout, manager_protocol.INSTANCES, "instances")
+    found = _told(layout, manager_protocol.INSTANCES)
+    return None if found is None else manager_protocol.members(found, "instances")
 
 
 def mine(layout: Layout) -> Sequence[Member]:
@@ -85,21 +94,11 @@ def mine(layout: Layout) -> Sequence[Member]:
     return manager_protocol.members(found, "instances") or ()
 
 
-def watches(layout: Layout) -> Sequence[Member] | None:
-    """How the folders of the workers are watched that the caller may know of; None when it does not
-    answer, or refuses to."""
-    return _listed(layout, manager_protocol.WATCHES, "watches")
-
-
-def unapplied(layout: Layout) -> str:
-    """Why tqunits.yaml is not applied by itself as it is; "" where it is, and where the manager
-    does not tell."""
-    try:
-        found = _ask(layout, protocol.question(manager_protocol.WATCHES), PATIENCE_S)
-    except Unanswered:
-        return ""
-    why = None if found is None or isinstance(found, _Refusal) else found.get("unapplied")
-    return why if isinstance(why, str) else ""
+def watches(layout: Layout) -> Watches | None:
+    """What is watched on disk; None when it does not answer, or refuses to."""
+    found = _told(layout, manager_protocol.WATCHES) or {}
+    folders, unapplied = manager_protocol.members(found, "watches"), found.get("unapplied")
+    return None if folders is None else Watches(folders, unapplied if isinstance(unapplied, str) else "")
 
 
 def ask_for_changes(layout: Layout, *, after: int, wait_us: int) -> PendingAnswer:
@@ -153,12 +152,12 @@ def operate(layout: Layout, method: str, whose: Iterable[Instance], wait_us: int
     return None if found is None or isinstance(found, _Refusal) else job_results.read(found)
 
 
-def _listed(layout: Layout, target: str, key: str) -> Sequence[Member] | None:
+def _told(layout: Layout, target: str) -> Member | None:
     try:
         found = _ask(layout, protocol.question(target), PATIENCE_S)
     except Unanswered:
         return None
-    return None if found is None or isinstance(found, _Refusal) else manager_protocol.members(found, key)
+    return None if isinstance(found, _Refusal) else found
 
 
 def _changes(found: Member) -> Changes | None:

@@ -37,7 +37,7 @@ from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.registry import Registry
 from tqunits.manager.rights import Caller
 from tqunits.manager.usage import usage_of
-from tqunits.manager.watch_desk import WatchDesk
+from tqunits.manager.watching import Watching
 from tqunits.model import Instance
 from tqunits.system.bus import Bus
 from tqunits.units import name
@@ -60,16 +60,16 @@ class ManagerAnswers:
         bus: Bus,
         journal: Announcements,
         deploys: Deploys | None = None,
-        watches: WatchDesk | None = None,
+        watching: Watching | None = None,
         *,
         runtime: PurePosixPath,
     ) -> None:
-        """`place`: the path of a new socket, or systemd's socket. `deploys`, `watches`: None with
+        """`place`: the path of a new socket, or systemd's socket. `deploys`, `watching`: None with
         --user. `runtime`: the layout's."""
         self._registry = registry
         self._since = time.time_ns() // 1000
         self._deploys = None if deploys is None else DeployAnswers(deploys, self._since, self._tell)
-        self._watches = watches
+        self._watching = watching
         self._events = events
         self._readiness = readiness
         self._runtime = runtime
@@ -121,7 +121,7 @@ class ManagerAnswers:
             return await self._instances(caller)
         if target == manager_protocol.WATCHES:
             self._tell(caller, target)
-            return {"watches": []} if self._watches is None else watch_body.answer(self._watches, caller)
+            return {"watches": []} if self._watching is None else watch_body.answer(self._watching, caller)
         after, wait_us = manager_protocol.events_question(target)
         self._tell(caller, path)
         return await self._changes(caller, after, wait_us / 1e6)

@@ -113,7 +113,7 @@ class _Manager:
             self._bus,
             self._journal,
             deploys,
-            watching.desk if watching is not None else None,
+            watching,
             runtime=self._setup.layout.runtime,
         )
         observer.begin(lambda: self._on_placed(checks, readiness, watching), readiness.out)

@@ -8,13 +8,14 @@ from tqunits.manager.instance_metrics import MeasuredWatch
 from tqunits.manager.rights import Caller
 from tqunits.manager.watch_desk import WatchDesk
 from tqunits.manager.watched_worker import WatchedWorker
+from tqunits.manager.watching import Watching
 from tqunits.manager.worker_watch import WatchState
 
 
-def answer(desk: WatchDesk, caller: Caller) -> Mapping[str, object]:
+def answer(watching: Watching, caller: Caller) -> Mapping[str, object]:
     """What a caller is told: of his workers, and, unless he is an operator, of tqunits.yaml."""
-    unapplied = None if caller.is_operator else desk.unapplied() or None
-    return {"watches": of_all(desk, caller.operates), "unapplied": unapplied}
+    unapplied = None if caller.is_operator else watching.unapplied or None
+    return {"watches": of_all(watching.desk, caller.operates), "unapplied": unapplied}
 
 
 def of_all(desk: WatchDesk, is_his: Callable[[str], bool]) -> list[Mapping[str, object]]:

@@ -33,7 +33,6 @@ class WatchDesk:
         self._tools = tools
         self._kept = WatchedFiles(layout)
         self._workers: dict[str, WatchedWorker] = {}
-        self.unapplied: Callable[[], str] = str  # why tqunits.yaml, as it is, is not applied; "" where it is
 
     @property
     def workers(self) -> Mapping[str, WatchedWorker]:

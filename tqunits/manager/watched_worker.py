@@ -207,12 +207,13 @@ class WatchedWorker:
         suspected."""
         if not self.subject.note.may_write or self._number is None:
             return False
-        was_suspended = bool(self.suspended)
+        worker, was_suspended = self.subject.worker, bool(self.suspended)
         self._own = self._own.after(changed, is_soon=was_suspended or self._is_soon(self._number))
         if self.suspended and not was_suspended:
             self._say(
-                f"{self.subject.worker} is not replaced any more when its files change: {self.suspended} has changed "
-                f"right after each of the last {MOST} times, and it may write its folder; 'tqunits deploy' goes on"
+                f"{worker} is suspended: {self.suspended} has changed right after each of the last {MOST} "
+                "replacements, and the worker may write its folder; changes of it do nothing until another file "
+                f"changes, and 'tqunits deploy {worker}' deploys it nevertheless"
             )
         return bool(self.suspended)
 

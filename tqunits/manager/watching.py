@@ -93,7 +93,6 @@ class Watching:
         self._configuration = (
             ConfigurationWatch(layout, self._folders, everything, say) if orders.applies_configuration else None
         )
-        self.desk.unapplied = self._unapplied
         self._new = NewWorkers(orders.workers, self._folders, tools, everything) if orders.takes_new else None
         self._waiting.read()
 
@@ -104,7 +103,9 @@ class Watching:
             self._new.follow({*(whose.worker for whose in self._registry.records), *served_folders(self._layout)})
         self._look()
 
-    def _unapplied(self) -> str:
+    @property
+    def unapplied(self) -> str:
+        """Why tqunits.yaml, as it is, is not applied by itself; "" where it is."""
         return self._configuration.refused if self._configuration is not None else ""
 
     def on_change(self, _: Change) -> None:

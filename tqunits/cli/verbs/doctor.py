@@ -76,8 +76,9 @@ def _watch(found: Iterable[Installed], context: Context) -> Iterator[Finding]:
         limit = watch_limits.most_watches()
     except (OSError, ValueError):
         limit = None
-    told = watch_words.told(context.layout) if meant else None
-    yield from watch_findings.findings(sorted(meant), told, limit, is_all=os.geteuid() == 0)
+    watched = watch_words.told(context.layout) if meant else None
+    folders = None if watched is None else watched.folders
+    yield from watch_findings.findings(sorted(meant), folders, limit, is_all=os.geteuid() == 0)
 
 
 def _workers(found: Iterable[Installed]) -> list[soundness.InstalledWorker]:
