@@ -68,6 +68,11 @@ class TqunitsError(Exception):
         self.hint = hint
         self.mark = mark
 
+    @property
+    def in_one_line(self) -> str:
+        """The message with its hint, for a journal."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class UsageError(TqunitsError):
     """The command line is wrong."""

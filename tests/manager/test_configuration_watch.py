@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,8 @@ from tqunits.system.inotify import FolderWatches
 from tqunits.units import name, unitfile
 
 pytestmark = pytest.mark.loops("uvloop")  # the manager's loop
+
+ALICE = 12345
 
 
 class Applied:
@@ -137,3 +140,27 @@ async def test_what_can_not_be_read_is_said(host: Applied, watch: ConfigurationW
     host.write("mode: production\n")
     await host.has_said(2)
     assert (host.count, watch.refused) == (1, "")
+
+
+async def test_a_folder_in_the_place_of_the_first_is_watched(host: Applied, watch: ConfigurationWatch) -> None:
+    """Whoever restores a backup, or switches to another tree, leaves no event in the new folder."""
+    host.folder.rename(host.folder.with_name("before"))
+    host.folder.mkdir()
+    host.write("mode: production\n")
+    await host.has_said(1)
+    host.write("mode: development\nlog: {}\n")
+    await host.has_said(2)
+    assert (host.count, watch.refused) == (2, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+async def test_what_the_manager_may_not_read_is_said_with_the_remedy(host: Applied, watch: ConfigurationWatch) -> None:
+    host.write("mode: production\n")
+    host.folder.chmod(0o700)
+    os.seteuid(ALICE)
+    try:
+        await host.has_said(1)
+    finally:
+        os.seteuid(0)
+    assert f"Permission denied (chmod o+rX {host.folder / CONFIGURATION}" in host.said[0]
+    assert host.said[0].endswith(watch.refused)

@@ -42,8 +42,9 @@ class ConfigurationWatch:
         self._asked = ""  # the digest that was applied last, whatever came of it
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._main = self._watched(Path(layout.configuration), {CONFIGURATION, DROP_INS})
-        self._drop_ins = self._watched(Path(layout.configuration) / DROP_INS, None)
+        self._main: FolderWatch | None = None
+        self._drop_ins: FolderWatch | None = None
+        self._watch_both()
         self._look_soon()
 
     def close(self) -> None:
@@ -55,6 +56,14 @@ class ConfigurationWatch:
             if watch is not None:
                 watch.close()
 
+    def _watch_both(self) -> None:
+        """Each of the two may have been replaced by another folder, or have come."""
+        folder = Path(self._layout.configuration)
+        if self._main is None or not self._main.alive:
+            self._main = self._watched(folder, {CONFIGURATION, DROP_INS})
+        if self._drop_ins is None or not self._drop_ins.alive:
+            self._drop_ins = self._watched(folder / DROP_INS, None)
+
     def _watched(self, folder: Path, names: set[str] | None) -> FolderWatch | None:
         """`names`: of files that count; None: those of drop-ins."""
 
@@ -64,8 +73,8 @@ class ConfigurationWatch:
 
         try:
             return self._folders.add(folder, on_change, self._look_soon)
-        except FileNotFoundError:
-            return None
+        except (FileNotFoundError, PermissionError):
+            return None  # what can not be read, the look says
         except OSError as error:
             self._say(f"changes of {folder} are not noticed: {error.strerror}; 'tqunits apply' applies them")
             return None
@@ -76,8 +85,7 @@ class ConfigurationWatch:
         self._timer = self._loop.call_later(QUIET_S, self._look)
 
     def _look(self) -> None:
-        if self._drop_ins is None or not self._drop_ins.alive:
-            self._drop_ins = self._watched(Path(self._layout.configuration) / DROP_INS, None)
+        self._watch_both()
         if self._task is None or self._task.done():
             self._task = faults.task(self._catch_up(), "a change of tqunits.yaml is not acted upon")
 
@@ -94,5 +102,6 @@ class ConfigurationWatch:
                 if self.refused:
                     self._say(f"not all of it is applied, and what is installed stays: {self.refused}")
         except TqunitsError as error:
-            self.refused = str(error)
-            self._say(f"changes of {CONFIGURATION} are not noticed: {error}")
+            if self.refused != error.in_one_line:
+                self.refused = error.in_one_line
+                self._say(f"changes of {CONFIGURATION} are not noticed: {self.refused}")

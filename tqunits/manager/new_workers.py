@@ -97,7 +97,9 @@ class NewFolder:
         except PermissionError:
             if not self._is_told:
                 self._is_told = True
-                self._tools.say(f"{self._folder.name} is not looked at: {_closed(yaml)}")
+                self._tools.say(
+                    f"{self._folder.name} is not looked at: {closed_folders.refusal(yaml.parent).in_one_line}"
+                )
             return False
         except OSError:
             return False
@@ -123,11 +125,6 @@ class NewFolder:
         self._not_before = self._loop.time() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
         self._try_it()
-
-
-def _closed(yaml: Path) -> str:
-    refusal = closed_folders.refusal(yaml.parent)
-    return f"{refusal} ({refusal.hint})"
 
 
 class NewWorkers:

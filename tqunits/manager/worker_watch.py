@@ -222,8 +222,7 @@ class WorkerWatch:
         return True
 
     def _fail(self, error: Exception) -> None:
-        hint = error.hint if isinstance(error, TqunitsError) else None
-        self._tell_trouble(f"{error}{f' ({hint})' if hint else ''}", is_broken=True)
+        self._tell_trouble(error.in_one_line if isinstance(error, TqunitsError) else str(error), is_broken=True)
 
     def _succeed(self, found: SettledFolder) -> None:
         if self._had_sources and not found.look.sources:
