@@ -3,71 +3,22 @@ written down."""
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from host.releases import layout_in, written
-from manager.watched_folder import ALL, WORKER, YAML, Bench, subject_of, watch_bench, worker_folder
-from manager.written_acts import WrittenActs
+from manager.watched_folder import ALL, WORKER, YAML, watch_bench
+from manager.written_acts import Desk
 
 from tqunits.lifecycle.own_changes import MOST
-from tqunits.manager.watched_files import Acted, WatchedFiles
-from tqunits.manager.watched_worker import WatchedWorker
+from tqunits.manager.watched_files import Acted
 from tqunits.manager.worker_watch import WatchState
-from tqunits.units.watch_note import WatchNote
 
 pytestmark = pytest.mark.loops("uvloop")  # the manager's loop
 
 MAY_WRITE = replace(ALL, may_write=True)
-
-
-class Desk:
-    """One worker, and managers that come and go."""
-
-    def __init__(self, bench: Bench, place: Path) -> None:
-        self.bench, self.folder = bench, worker_folder(place)
-        layout = layout_in(place / "state")
-        self.kept, self.file = WatchedFiles(layout), Path(layout.watched(WORKER))
-        self.acts = WrittenActs(bench)
-        self.watched: WatchedWorker | None = None
-
-    def begin(self, note: WatchNote = ALL) -> WatchedWorker:
-        """A manager starts."""
-        self.watched = WatchedWorker(
-            subject_of(self.folder, note), self.bench.tools, self.kept, self.acts, self.bench.ring
-        )
-        return self.watched
-
-    def end(self) -> None:
-        """It ends."""
-        if self.watched is not None:
-            self.watched.close()
-            self.watched = None
-
-    def edit(self, **files: str) -> None:
-        written(self.folder, **files)
-
-    async def looked(self) -> None:
-        """Wait until the present state was looked at, and what is due was begun. A look that goes
-        on already may be one too many, so it is waited for first."""
-        watched = self.watched
-        assert watched is not None
-        for _ in range(2):
-            before = len(self.bench.looks)
-            watched.watch.look_again()
-            async with asyncio.timeout(60):
-                while len(self.bench.looks) <= before:
-                    await asyncio.sleep(0)
-            await self.bench.look_is_over()
-
-    async def did(self, count: int) -> list[str]:
-        """What was done, once it is so much."""
-        await self.bench.until(lambda: len(self.acts.done) >= count)
-        return self.acts.done
 
 
 @pytest.fixture
