@@ -8,11 +8,12 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from units.cases import worker
+from manager.placed import place
 
 from tqunits.lifecycle.state import Event, State
 from tqunits.manager.announcements import Announcements
@@ -25,7 +26,6 @@ from tqunits.manager.registry import Registry
 from tqunits.model import Instance
 from tqunits.system.bus import Bus
 from tqunits.system.process import run
-from tqunits.units import name
 
 pytestmark = [
     pytest.mark.loops("uvloop"),
@@ -59,16 +59,7 @@ class Manager:
         )
 
     def place(self, whose: Instance) -> Place:
-        return Place(
-            whose=whose,
-            unit=name.service(whose),
-            routes=("/",),
-            hosts=(),
-            address="127.0.0.1:9000",
-            source="/y",
-            health=worker("api").health,
-            operators=OPERATORS[whose],
-        )
+        return replace(place(whose), source="/y", operators=OPERATORS[whose])
 
     def happens(self, number: int, whose: Instance) -> None:
         self.events.add(

@@ -1,21 +1,27 @@
-"""New folders of workers: when one is tried, and that several are one run of root's."""
+"""New folders of workers: when one is tried, that several are one run of root's, and what they can
+not do whose owner is no friend."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from host.releases import written
 from manager.watched_folder import YAML, Bench, watch_bench, worker_folder
 
-from tqunits.manager.new_workers import NewWorkers
+from tqunits.manager import new_workers
+from tqunits.manager.new_workers import NewFolder, NewWorkers
 from tqunits.manager.work_meter import WorkMeter
 from tqunits.system.inotify import FolderWatches
 
 pytestmark = pytest.mark.loops("uvloop")  # the manager's loop
+
+ALICE = 12345
 
 
 class Discovery:
@@ -24,6 +30,7 @@ class Discovery:
     def __init__(self, bench: Bench, place: Path) -> None:
         self.bench, self.directory = bench, place / "workers"
         self.directory.mkdir()
+        self.tried: list[str] = []  # of the folders that are watched alone
         self.refusal = ""
         self.goes_on = asyncio.Event()
         self.goes_on.set()
@@ -39,6 +46,15 @@ class Discovery:
 
     async def has_tried(self, count: int) -> None:
         await self.bench.until(lambda: self.count >= count)
+
+    def folder_of(self, worker: str, *, was_left: bool) -> NewFolder:
+        """One that is watched alone, without the others."""
+        folder = written(self.directory / worker, **{YAML: f"path: /{worker}"})
+        return NewFolder(folder, self.folders, self.bench.tools, partial(self._try, worker), was_left=was_left)
+
+    def _try(self, worker: str) -> None:
+        self.tried.append(worker)
+        self.bench.ring()
 
     def close(self) -> None:
         self.new.close()
@@ -122,3 +138,59 @@ async def test_a_folder_that_goes_and_comes_back_is_new_again(discovery: Discove
     await discovery.bench.bells.all_is_told()
     worker_folder(discovery.directory)
     await discovery.has_tried(2)
+
+
+async def test_a_folder_that_is_closed_to_us_hides_no_other(roots: Path) -> None:
+    async with watch_bench() as bench:
+        discovery = Discovery(bench, roots)
+        for name in ("api", "own", "half"):
+            written(discovery.directory / name, **{YAML: "type: exec\n"})
+        (discovery.directory / "own").chmod(0o700)
+        (discovery.directory / "half/config").chmod(0o700)
+        os.seteuid(ALICE)
+        try:
+            discovery.new.follow(())
+            await discovery.has_tried(1)
+        finally:
+            os.seteuid(0)
+        assert bench.looks == ["api"]
+        assert [bench.said_of(f"{name} is not looked at") for name in ("own", "half")] == [1, 1]
+        discovery.close()
+
+
+async def test_more_folders_than_are_watched_are_said_once(discovery: Discovery) -> None:
+    for number in range(new_workers.MOST + 1):
+        (discovery.directory / f"w{number}").mkdir()
+    discovery.new.follow(())
+    discovery.new.follow(())
+    [line] = discovery.bench.said
+    assert line.startswith(f"{discovery.directory} has more than {new_workers.MOST} folders that are no workers")
+
+
+async def test_whoever_is_uninstalled_is_installed_again_when_something_changes_there(discovery: Discovery) -> None:
+    """His folder stays, and nobody has asked for him. One thread looks at one folder after the
+    other."""
+    left, new = discovery.folder_of("api", was_left=True), discovery.folder_of("shop", was_left=False)
+    await discovery.bench.until(lambda: discovery.tried)
+    assert discovery.tried == ["shop"]
+    (discovery.directory / "api" / YAML).write_text("path: /other")
+    await discovery.bench.until(lambda: discovery.tried[1:])
+    assert discovery.tried == ["shop", "api"]
+    left.close()
+    new.close()
+
+
+async def test_a_directory_that_is_not_there_is_said_once(discovery: Discovery) -> None:
+    discovery.directory.rmdir()
+    discovery.new.follow(())
+    discovery.new.follow(())
+    assert discovery.bench.said == [f"new workers in {discovery.directory} are not noticed: No such file or directory"]
+
+
+async def test_who_makes_the_same_folder_again_and_again_waits(discovery: Discovery) -> None:
+    """A folder that is made anew has no pause of its own, so all of them together have a bound."""
+    discovery.new.cost.charge(10**12)
+    worker_folder(discovery.directory)
+    discovery.new.follow(())
+    await discovery.bench.until(lambda: discovery.bench.said_of("waits"))
+    assert discovery.count == 0

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 from host.releases import layout_in
-from units.cases import worker
+from manager.placed import place
 
 from tqunits.host import restart_waits
 from tqunits.host.restart_waits import RestartWait
 from tqunits.lifecycle.state import Event
-from tqunits.manager.record import Place, Seen
+from tqunits.manager.record import Seen
 from tqunits.manager.registry import Registry
 from tqunits.manager.waiting_restarts import WaitingRestarts
 from tqunits.model import Instance
-from tqunits.units import name
 
 API = "api"
 RUNS_SINCE, CHANGED = 1000, 2000
@@ -43,7 +42,7 @@ class Waiting:
         self.layout = layout_in(folder)
         self.acts, self.said = WrittenRestarts(), list[str]()
         self.registry = Registry()
-        self.registry.place([_place(Instance(API)), _place(Instance("web"))])
+        self.registry.place([place(Instance(API)), place(Instance("web"))])
         self.runs(RUNS_SINCE)
         self.waits = WaitingRestarts(self.registry, self.acts, self.layout, self.said.append)
 
@@ -58,18 +57,6 @@ class Waiting:
     def look(self, *watched: str) -> tuple[bool, int]:
         """Whether one is held up, and how many were restarted until now."""
         return self.waits.look(watched), len(self.acts.done)
-
-
-def _place(whose: Instance) -> Place:
-    return Place(
-        whose=whose,
-        unit=name.service(whose),
-        routes=("/",),
-        hosts=(),
-        address="127.0.0.1:9000",
-        source="/y",
-        health=worker("api").health,
-    )
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from host.releases import layout_in
+from manager.placed import place
 from manager.watched_folder import ALL, YAML, Bench, watch_bench, worker_folder
 from manager.written_acts import WrittenActs
-from units.cases import worker
 
 from tqunits.manager import watch_body
 from tqunits.manager.record import Place
@@ -18,7 +18,7 @@ from tqunits.manager.registry import Registry
 from tqunits.manager.watch_desk import WatchDesk
 from tqunits.manager.worker_watch import WatchState
 from tqunits.model import Instance
-from tqunits.units import ledger, name, watch_note
+from tqunits.units import ledger, watch_note
 from tqunits.units.ledger import LedgerEntry
 from tqunits.units.watch_note import WatchNote
 
@@ -28,9 +28,9 @@ pytestmark = pytest.mark.loops("uvloop")  # the manager's loop
 class Installed:
     """A host with the desk of its manager."""
 
-    def __init__(self, bench: Bench, place: Path) -> None:
-        self.bench, self.folder, self.registry = bench, worker_folder(place), Registry()
-        self.layout = layout_in(place / "state")
+    def __init__(self, bench: Bench, root: Path) -> None:
+        self.bench, self.folder, self.registry = bench, worker_folder(root), Registry()
+        self.layout = layout_in(root / "state")
         Path(self.layout.state).mkdir()
         self.desk = WatchDesk(self.registry, WrittenActs(bench), self.layout, bench.tools, bench.ring)
 
@@ -40,16 +40,7 @@ class Installed:
         self.desk.follow()
 
     def _place(self, whose: Instance, note: WatchNote | None) -> Place:
-        return Place(
-            whose=whose,
-            unit=name.service(whose),
-            routes=("/",),
-            hosts=(),
-            address="127.0.0.1:9000",
-            source=str(self.folder / YAML),
-            health=worker("api").health,
-            watch=note,
-        )
+        return replace(place(whose), source=str(self.folder / YAML), watch=note)
 
 
 @pytest.fixture
