@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from checking import check
 from config.parsing import valid
 
-from tqunits.cli.main import main
 from tqunits.host.lacking import lacking
 
 PRESET = "path: /api\ntype: php\n"
@@ -32,15 +32,6 @@ THERE = {
     "its own folder": "path: /api\ncommand: [php, -S, '127.0.0.1:1', router.php]\n",
     "another program": "path: /api\ncommand: [sh, -S, a, -t, web]\n",
 }
-
-
-def check(root: Path, yaml: str, capsys: pytest.CaptureFixture[str]) -> str:
-    path = root / "workers/api/config/worker.yaml"
-    path.parent.mkdir(parents=True)
-    path.write_text(yaml)
-    assert main(["-C", str(root), "--trust", "check"]) == 0
-    output = capsys.readouterr()
-    return output.out + output.err
 
 
 @pytest.mark.parametrize(("yaml", "place", "message"), MISSING.values(), ids=MISSING)

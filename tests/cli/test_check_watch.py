@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from tqunits.cli.main import main
+from checking import check
 
 EXEC = "path: /api\ntype: exec\ncommand: [bin/x]\n"
 STATIC = "path: /api\ntype: static\n"
@@ -26,22 +25,11 @@ THERE = {
 }
 
 
-def check(root: Path, yaml: str, common: str, capsys: pytest.CaptureFixture[str]) -> str:
-    (root / "config").mkdir()
-    (root / "config/tqunits.yaml").write_text(common)
-    path = root / "workers/api/config/worker.yaml"
-    path.parent.mkdir(parents=True)
-    path.write_text(yaml)
-    assert main(["-C", str(root), "--trust", "check"]) == 0
-    output = capsys.readouterr()
-    return output.out + output.err
-
-
 @pytest.mark.parametrize(("yaml", "place", "path"), MISSING.values(), ids=MISSING)
 def test_a_path_that_is_not_there_is_told(
     yaml: str, place: str, path: str, roots: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = check(roots, yaml, "", capsys)
+    said = check(roots, yaml, capsys)
     folder = roots / "workers/api"
     message = f"watch.paths: {path} does not exist in {folder}, so nothing of it is watched yet"
     told = " ".join(said.split())
@@ -50,5 +38,5 @@ def test_a_path_that_is_not_there_is_told(
 
 @pytest.mark.parametrize(("yaml", "common"), THERE.values(), ids=THERE)
 def test_nothing_is_told_of_any_other(yaml: str, common: str, roots: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = check(roots, yaml, common, capsys)
+    said = check(roots, yaml, capsys, common=common)
     assert "watch" not in said

@@ -74,8 +74,13 @@ def host(emptied: Machine) -> Iterator[Site]:
 @pytest.fixture
 def developing(host: Site) -> Iterator[Site]:
     """A host in development mode, with a manager."""
+    yield from with_manager(host, "mode: development\n")
+
+
+def with_manager(host: Site, server: str) -> Iterator[Site]:
+    """A host with a manager. `server`: its tqunits.yaml."""
     wake(host.machine)
-    host.server("mode: development\n")
+    host.server(server)
     yield host
     rest(host.machine)
 

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from machine import rest, wake
 
 from .changing import await_watch, change, history, mark, until
-from .conftest import ROOT, Site
+from .conftest import ROOT, Site, with_manager
 from .hammering import check, hammered, rude
 from .test_backoff import wait
 from .test_changes import answer_with
@@ -20,10 +19,7 @@ from .test_development import answers
 @pytest.fixture
 def watched_host(host: Site) -> Iterator[Site]:
     """A host in production whose workers are watched."""
-    wake(host.machine)
-    host.server("mode: production\ndefaults: {watch: {enabled: true}}\n")
-    yield host
-    rest(host.machine)
+    yield from with_manager(host, "mode: production\ndefaults: {watch: {enabled: true}}\n")
 
 
 def test_an_edit_is_a_release_and_a_rollback_stays(watched_host: Site) -> None:
