@@ -45,5 +45,10 @@ def test_who_is_told_of_his_own_workers_only_misses_none() -> None:
     assert [each.level for each in findings(["api"], {}, LIMIT, is_all=False)] == [Level.OK]
 
 
+def test_who_may_not_ask_is_told_nothing() -> None:
+    """Whether the manager is away is not known to him."""
+    assert not list(findings(["api"], None, LIMIT, is_all=False))
+
+
 def test_where_nothing_is_watched_nothing_is_said() -> None:
     assert not list(findings([], None, LIMIT, is_all=True))

@@ -50,7 +50,8 @@ def seconds_ago(seconds: int) -> int:
         ),
         pytest.param(
             replace(CALM, state="unknown"),
-            "changes are not noticed: the manager is away, or can not watch: 'systemctl status tq-manager'",
+            "not known: the manager is away ('systemctl status tq-manager'), can not watch, or tells it to root "
+            "and the worker's operators only",
             False,
             id="no manager",
         ),

@@ -23,8 +23,8 @@ def findings(
 ) -> Iterator[Finding]:
     """`meant`: who is to be watched. `told`: what the manager says; None: it does not answer.
     `limit`: how many folders one user may watch, and the setting. `is_all`: the manager tells this
-    user of all workers."""
-    if not meant:
+    user of all workers, so that no answer means that it is away."""
+    if not meant or (told is None and not is_all):  # no answer may be a refusal, which says nothing
         return
     if told is None:
         yield problem(_CHECK, f"the manager does not answer, so changes are not noticed: {sentence(meant)}", _LOOK)

@@ -42,7 +42,10 @@ class FolderWatched:
     def words(self) -> str:
         """The line of `show`."""
         if self.state == "unknown":
-            return "changes are not noticed: the manager is away, or can not watch: 'systemctl status tq-manager'"
+            return (
+                "not known: the manager is away ('systemctl status tq-manager'), can not watch, or tells it to root "
+                "and the worker's operators only"
+            )
         if self.state == "begins":
             return "its folder is looked at for the first time"
         if self.trouble:

@@ -37,6 +37,7 @@ from tqunits.host.installed import Installed
 from tqunits.host.instance_releases import InstanceReleases, releases_of, releases_of_files
 from tqunits.host.running_surges import running_surges
 from tqunits.host.status import InstanceStatus
+from tqunits.host.watched_files_alone import watched_files_alone
 from tqunits.lifecycle.causes import judge
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.state import State
@@ -115,7 +116,7 @@ def _facts(wanted: str, context: Context) -> _Facts:
         settings=settings,
         explained=explained,
         releases=releases,
-        watched=watch_of(wanted, context.layout) if files is not None else None,
+        watched=watch_of(wanted, context.layout) if wanted in watched_files_alone(context.layout) else None,
     )
 
 
