@@ -74,7 +74,6 @@ class WatchedWorker:
         self._acts = acts
         self._tools = tools
         self._say = tools.say
-        self._scope = scope_of(subject.note)
         self._acted = kept.load(subject.worker)
         self._found: SettledFolder | None = None
         self._on_rest = on_rest
@@ -111,7 +110,7 @@ class WatchedWorker:
         if subject != self.subject:
             self.watch.close()
             self.subject, self._found, self._sources = subject, None, None
-            self._scope, self._own = scope_of(subject.note), OwnChanges()
+            self._own = OwnChanges()
             self.watch = self._begun()
 
     def close(self) -> None:
@@ -126,21 +125,22 @@ class WatchedWorker:
 
     def _on_found(self, found: SettledFolder) -> None:
         self._found = found
-        if self._acted is None or self._acted.scope != self._scope:
-            self._remember(self._first(found))
+        scope = scope_of(self.subject.note)
+        if self._acted is None or self._acted.scope != scope:
+            self._remember(self._first(found, scope))
         if self._sources is None and self._acted is not None and self._acted.sources == found.look.digest:
             self._sources = found.look.sources
         if not self._is_acting:
             self._is_acting = True
             self._task = faults.task(self._act(), "a change of a worker's files is not acted upon")
 
-    def _first(self, found: SettledFolder) -> Acted:
+    def _first(self, found: SettledFolder, scope: str) -> Acted:
         """What counts as acted upon where nothing was, or where other files count than then: what
         lies there, unless it has changed since it was read for what runs."""
         since = self._acts.runs_from_us(self.subject.worker)
         is_newer = since is not None and _newest_us(found.look.sources) > since
         settings = found.settings if self._acted is None else self._acted.settings
-        return Acted("" if is_newer else found.look.digest, settings, self._scope)
+        return Acted("" if is_newer else found.look.digest, settings, scope)
 
     async def _act(self) -> None:
         try:
@@ -189,33 +189,33 @@ class WatchedWorker:
             self._remember(replace(acted, settings=found.settings))
 
     def _deploy(self, found: SettledFolder, acted: Acted) -> None:
-        worker, before = self.subject.worker, self._sources
-        since = self._seen if self.suspended else before
-        changed = () if since is None else source_tree.changed_paths(since, found.look.sources)
-        self._seen = found.look.sources
-        if (self.suspended and not changed) or self._is_suspended(changed):
+        worker, before, now = self.subject.worker, self._sources, found.look.sources
+        if self.subject.note.may_write and self._is_its_own(now):
             return
-        message = _WHILE_AWAY if before is None else watched_tree.change_in_words(before, found.look.sources)
+        message = _WHILE_AWAY if before is None else watched_tree.change_in_words(before, now)
         number = self._acts.deploy(worker, message)
         if number is not None:
-            self._number, self._sources = number, found.look.sources
+            self._number, self._sources = number, now
             self._uncharged.append(number)
             self._remember(replace(acted, sources=found.look.digest))
 
-    def _is_suspended(self, changed: Collection[str]) -> bool:
-        """Whether nothing is done for this change. Only a worker that may write its folder is
-        suspected."""
-        if not self.subject.note.may_write or self._number is None:
-            return False
+    def _is_its_own(self, now: Sources) -> bool:
+        """Whether nothing is done for this change, because it may be the worker's own."""
+        since, self._seen = self._seen if self.suspended else self._sources, now
+        changed = () if since is None else source_tree.changed_paths(since, now)
+        if self._number is not None and (changed or not self.suspended):
+            self._suspect(changed, self._number)
+        return bool(self.suspended)
+
+    def _suspect(self, changed: Collection[str], number: int) -> None:
         worker, was_suspended = self.subject.worker, bool(self.suspended)
-        self._own = self._own.after(changed, is_soon=was_suspended or self._is_soon(self._number))
+        self._own = self._own.after(changed, is_soon=was_suspended or self._is_soon(number))
         if self.suspended and not was_suspended:
             self._say(
                 f"{worker} is suspended: {self.suspended} has changed right after each of the last {MOST} "
                 "replacements, and the worker may write its folder; changes of it do nothing until another file "
                 f"changes, and 'tqunits deploy {worker}' deploys it nevertheless"
             )
-        return bool(self.suspended)
 
     def _is_soon(self, number: int) -> bool:
         ended = self._acts.ended_us(self.subject.worker, number)
