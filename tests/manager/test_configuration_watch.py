@@ -141,6 +141,21 @@ async def test_what_can_not_be_read_is_said(host: Applied, watch: ConfigurationW
     assert (host.count, watch.refused) == (1, "")
 
 
+async def test_what_can_be_read_again_as_it_was_is_refused_no_more(host: Applied, watch: ConfigurationWatch) -> None:
+    host.write("mode: production\n")
+    await host.has_said(1)
+    (host.folder / CONFIGURATION).rename(host.folder / "aside")
+    (host.folder / CONFIGURATION).mkdir()
+    await host.has_said(2)
+    assert watch.refused
+    (host.folder / CONFIGURATION).rmdir()
+    (host.folder / "aside").rename(host.folder / CONFIGURATION)
+    async with asyncio.timeout(60):
+        while watch.refused:
+            await asyncio.sleep(0)
+    assert host.count == 1
+
+
 async def test_a_folder_in_the_place_of_the_first_is_watched(host: Applied, watch: ConfigurationWatch) -> None:
     """Whoever restores a backup, or switches to another tree, leaves no event in the new folder."""
     host.folder.rename(host.folder.with_name("before"))

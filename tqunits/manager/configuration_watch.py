@@ -102,6 +102,7 @@ class ConfigurationWatch:
                 if self.refused:
                     self._say(f"not all of it is applied, and what is installed stays: {self.refused}")
         except TqunitsError as error:
+            self._asked = ""  # what was asked for may lie there again
             if self.refused != error.in_one_line:
                 self.refused = error.in_one_line
                 self._say(f"changes of {CONFIGURATION} are not noticed: {self.refused}")
