@@ -15,7 +15,6 @@ files a second are written in a folder that .gitignore names.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -26,14 +25,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from install.conftest import LISTEN, ROOT, Site
-from machine import Machine, wake
+from machine import Machine
 
-UNIT = "tq-worker@alpha.service"
+from bench import alpha
+
 BUILDS = ("tq-build@alpha.fetch.service", "tq-build@alpha.service")
 STARTING, ENDED = "7d4958e842da4a758f6c1cdc7b36dcc5", "39f53479d3a045ac8e11786248231fbf"
 """systemd's messages: a start job has begun, and has ended well (sd-messages.h)."""
-
-SERVER = f"mode: development\nworkers: {{directory: {ROOT}/workers}}\n"
 
 PYTHON = """\
 import http.server, os
@@ -98,26 +96,17 @@ print(number)
 
 def main() -> int:
     """Measure, and print."""
-    arguments = _parser().parse_args()
+    parser = alpha.parser(__doc__, "edits of each program")
+    parser.add_argument("--files", type=int, default=20_000, metavar="N", help="files of the large folder (20000)")
+    arguments = parser.parse_args()
     rows: dict[str, Any] = {}
     with Machine.boot() as machine:
-        site = Site(machine, (), "/etc/tqunits/tqunits.yaml")
-        site.server(SERVER)
-        wake(machine)
+        site = alpha.host(machine, "development")
         for language, program in (("python", "src/main.py"), ("go", "src/main.go")):
             rows[language] = _edits(site, language, program, arguments.times)
         rows["folder"] = _folder(site, arguments.files)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    alpha.write(rows, arguments.json)
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--times", type=int, default=20, metavar="N", help="edits of each program (20)")
-    parser.add_argument("--files", type=int, default=20_000, metavar="N", help="files of the large folder (20000)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there")
-    return parser
 
 
 def _edits(site: Site, language: str, program: str, times: int) -> list[dict[str, float]]:
@@ -159,7 +148,7 @@ def _edit(site: Site, language: str, program: str, version: str) -> dict[str, fl
     _await_deploys(site)
     return {
         "served": served,
-        "start": _start(site),
+        "start": alpha.start_s(site),
         "build": sum(_job(site, since, unit) for unit in BUILDS),
     }
 
@@ -211,13 +200,6 @@ def _await_deploys(site: Site) -> None:
         return all(each["ended_us"] is not None for each in deploys)
 
     site.machine.wait_until(is_done, timeout=120)
-
-
-def _start(site: Site) -> float:
-    """How long the worker's last start took, as systemd says: that of its replica, for the unit of
-    the surge is forgotten when it has ended. It is the same program."""
-    moments = [int(site.machine.show(UNIT, f"{when}TimestampMonotonic")) for when in ("InactiveExit", "ActiveEnter")]
-    return (moments[1] - moments[0]) / 1e6
 
 
 def _job(site: Site, since: str, unit: str) -> float:

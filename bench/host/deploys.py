@@ -11,8 +11,6 @@ do nothing. The worker is in Python (tests/install/rude.py).
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 import time
@@ -23,10 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from install.conftest import ROOT, Site
 from install.hammering import RUDE, rude
-from machine import Machine, wake
+from machine import Machine
 
-UNIT = "tq-worker@alpha.service"
-SERVER = f"mode: production\nworkers: {{directory: {ROOT}/workers}}\n"
+from bench import alpha
 
 
 def unchanged(site: Site, _: int) -> None:
@@ -49,7 +46,9 @@ SCENARIOS: dict[str, Callable[[Site, int], None]] = {"changed": changed, "unchan
 
 def main() -> int:
     """Measure, and print."""
-    arguments = _parser().parse_args()
+    parser = alpha.parser(__doc__, "how often each is done")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="workers beside it (0)")
+    arguments = parser.parse_args()
     rows = {}
     with Machine.boot() as machine:
         site = _site(machine, arguments.workers)
@@ -61,24 +60,13 @@ def main() -> int:
             print(
                 f"{name:<12}{statistics.median(times):>10.3f}{p90:>8.3f}{statistics.median(starts):>9.3f}", flush=True
             )
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    alpha.write(rows, arguments.json)
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--times", type=int, default=20, metavar="N", help="how often each is done (20)")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="workers beside it (0)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there")
-    return parser
 
 
 def _site(machine: Machine, others: int) -> Site:
     """A host with a manager, and the worker alpha that has been deployed twice."""
-    site = Site(machine, (), "/etc/tqunits/tqunits.yaml")
-    site.server(SERVER)
-    wake(machine)
+    site = alpha.host(machine, "production")
     for number in range(others):
         site.worker(f"w{number}")
     rude(site)
@@ -93,14 +81,8 @@ def _measured(site: Site, action: Callable[[Site, int], None], times: int) -> tu
         begin = time.monotonic()
         action(site, number)
         seconds.append(time.monotonic() - begin)
-        starts.append(_start(site))
+        starts.append(alpha.start_s(site))
     return seconds, starts
-
-
-def _start(site: Site) -> float:
-    """How long the worker's last start took, as systemd says."""
-    moments = [int(site.machine.show(UNIT, f"{when}TimestampMonotonic")) for when in ("InactiveExit", "ActiveEnter")]
-    return (moments[1] - moments[0]) / 1e6
 
 
 if __name__ == "__main__":
