@@ -10,6 +10,7 @@ from tqunits.config.grant_parser import grants as read_grants
 from tqunits.config.parsers import choice, listing, number, optional, scalar
 from tqunits.config.scale_parser import scale as read_scale
 from tqunits.config.setting import File, Setting
+from tqunits.config.watch_settings import BY_MODE, BY_MODE_TAKES
 from tqunits.model import Mode
 
 T = TypeVar("T")
@@ -43,6 +44,11 @@ def _row(
         in_effect=in_effect,
         for_all=False,
     )
+
+
+def _watch(what: str, doc: str) -> Setting[bool | None]:
+    """A row about what the manager has applied by itself."""
+    return _row(f"watch.{what}", BY_MODE, "null", BY_MODE_TAKES, doc, feeds="ExecStart= of tq-manager.service")
 
 
 class ServerSettings:
@@ -206,26 +212,18 @@ class ServerSettings:
         "Releases of a worker that are kept. Older ones are removed after a deploy, or by `tqunits prune`, but not "
         "those that run, nor the last stable one.",
     )
-    watch_enabled = _row(
-        "watch.enabled",
-        optional(scalar(values.boolean)),
-        "null",
-        "true | false | null",
+    watch_enabled = _watch(
+        "enabled",
         "Whether a change of this file, or of one in tqunits.yaml.d, is applied by itself, as `tqunits apply` does: "
         "a file with an error changes nothing, no worker is removed, and none that runs is stopped. null: in "
         "development mode only. For the files of workers it is watch.enabled of worker.yaml that counts, which "
         "`defaults` may have for all of them.",
-        feeds="ExecStart= of tq-manager.service",
     )
-    watch_new = _row(
-        "watch.new",
-        optional(scalar(values.boolean)),
-        "null",
-        "true | false | null",
+    watch_new = _watch(
+        "new",
         "Whether a new folder in workers.directory is installed by itself as soon as it has a valid worker.yaml. null: "
         "in development mode only. A folder that goes takes no worker with it: that one is served on until "
         "`tqunits apply` or `tqunits uninstall`.",
-        feeds="ExecStart= of tq-manager.service",
     )
     grants = Setting(
         "grants",

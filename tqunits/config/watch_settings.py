@@ -27,6 +27,10 @@ MOST_CHARACTERS: Final = 20_000
 """Of all three lists together. JSON writes a quote as two characters, and folders of `writable` are
 in the same line."""
 
+BY_MODE: Final = optional(scalar(values.boolean))
+BY_MODE_TAKES: Final = "true | false | null"
+"""A switch whose null means: on in development mode alone (model.is_on)."""
+
 MOST_DEBOUNCE: Final = 60_000_000
 MOST_WAIT: Final = 600_000_000
 """µs. A longer time would look like a watcher that does not work."""
@@ -70,9 +74,9 @@ class WatchSettings:
 
     watch_enabled = Setting(
         "watch.enabled",
-        optional(scalar(values.boolean)),
+        BY_MODE,
         "null",
-        "true | false | null",
+        BY_MODE_TAKES,
         "Whether a change of the worker's files takes effect by itself: it is built, where it has a build, and its "
         "instances are replaced one after the other, as `tqunits deploy` does; a valid worker.yaml is applied. "
         "null: in development mode only.",
