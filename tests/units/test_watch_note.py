@@ -96,7 +96,7 @@ def watching(one: Worker, *, enabled: bool | None = True, **rules: Any) -> Worke
 
 
 def noted(one: Worker, mode: Mode = Mode.PRODUCTION, *, user_mode: bool = False) -> WatchNote | None:
-    line = note_of(one, mode, target(user_mode=user_mode))
+    line = note_of(replace(one, in_development=mode is Mode.DEVELOPMENT), mode, target(user_mode=user_mode))
     return None if line is None else watch_note.read(line)
 
 
@@ -134,9 +134,17 @@ def serving(one: Worker, directory: str = "public") -> Worker:
     return replace(one, static=Static(directory=directory, prefix="/"), origins={"static.directory": WRITTEN})
 
 
+GIVEN = watching(
+    replace(
+        API,
+        environment_file=(f"{API.folder}/.env", f"{API.folder}/../other.env"),
+        credentials=(("key", f"{API.folder}/a/key"), ("other", "/etc/key")),
+    )
+)
 LIVE = watching(API, live=("views", "data/a"))
 WITHOUT = {
     "nothing": (API, DEVELOPMENT, ()),
+    "files that it is given": (GIVEN, PRODUCTION, (".env", "a/key")),
     "what it writes": (watching(replace(API, writable=("data", "up"))), PRODUCTION, ("data", "up")),
     "live files of its folder": (LIVE, DEVELOPMENT, ("views", "data/a")),
     "no live files of a release": (LIVE, PRODUCTION, ()),

@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 
-from tqunits.model import Mode, Worker, is_on
-from tqunits.units import credentials, quote, unitfile
+from tqunits.model import Mode, Worker
+from tqunits.units import credentials, quote, unitfile, watch_scope
 from tqunits.units.unitfile import Assignment
 
 WATCH = "X-Tqunits-Watch"
@@ -32,8 +32,8 @@ Watched = Mapping[str, tuple[str, ...]]
 
 
 def watched(workers: Iterable[Worker], mode: Mode, copies: credentials.Copies) -> Watched:
-    """The files of those of these workers that are watched and run."""
-    meant = (worker for worker in workers if worker.runs_in(mode) and is_on(worker.watch.enabled, mode))
+    """The files of those of these workers that are watched."""
+    meant = (worker for worker in workers if watch_scope.is_meant(worker, mode))
     found = {worker.name: _paths(worker, copies) for worker in meant}
     return {worker: paths for worker, paths in found.items() if paths}
 

@@ -15,11 +15,16 @@ from tqunits.units.environment import served_folder
 from tqunits.units.watch_note import WatchNote
 
 
+def is_meant(worker: Worker, mode: Mode) -> bool:
+    """Whether changes of a worker's files are to take effect by themselves."""
+    return worker.runs_in(mode) and is_on(worker.watch.enabled, mode)
+
+
 def note_of(worker: Worker, mode: Mode, target: Host) -> str | None:
     """The note for a worker on a host of this mode; None: it is not watched."""
-    in_folder = mode is Mode.DEVELOPMENT or bool(release_mount.obstacle(worker, target))
-    if not is_on(worker.watch.enabled, mode) or not worker.runs_in(mode):
+    if not is_meant(worker, mode):
         return None
+    in_folder = bool(release_mount.obstacle(worker, target))
     if worker.type is WorkerType.STATIC and in_folder:  # they are served as they are: there is nothing to do
         return None
     rules, live = worker.watch, _read_each_time(worker) if in_folder else ()
