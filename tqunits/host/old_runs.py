@@ -33,7 +33,6 @@ from tqunits.host.observed_files import modified_us
 from tqunits.host.premises import Premises
 from tqunits.host.restart_waits import RestartWait
 from tqunits.layout import Layout
-from tqunits.light_dataclass import dataclass
 from tqunits.system import files
 from tqunits.system.bus import Bus, UnitStatus
 from tqunits.system.ownership import MAX_LINKS
@@ -44,14 +43,6 @@ _RUNNING: Final = frozenset({"active", "reloading", "refreshing", "activating"})
 
 _MOST_IN_FOLDER: Final = 1000
 """Files of a folder of credentials: more than systemd takes in all (1 MiB)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LatestChange:
-    """What has changed last, of all that a run gets by a restart alone."""
-
-    at: int  # µs since 1970
-    what: str
 
 
 def note(layout: Layout, bus: Bus, known: Mapping[str, ObservedUnit]) -> None:
@@ -81,9 +72,8 @@ def find(layout: Layout, bus: Bus, known: Mapping[str, ObservedUnit]) -> restart
         if change is None or _has_begun_since(known.get(unit.name), change):
             continue
         worker = name.worker_of(unit.name)
-        if worker is not None and is_newer(change.at, started_us(bus, unit.name), now):
-            before = waits.get(worker, RestartWait(0, ""))
-            waits[worker] = max(before, RestartWait(change.at, change.what), key=lambda wait: wait.since_us)
+        if worker is not None and is_newer(change.since_us, started_us(bus, unit.name), now):
+            waits[worker] = max(waits.get(worker, change), change, key=_since_us)
     return waits
 
 
@@ -92,32 +82,36 @@ def _runs(unit: UnitStatus) -> bool:
     return unit.active in _RUNNING and unit.sub != "auto-restart"
 
 
-def _has_begun_since(seen: ObservedUnit | None, change: LatestChange) -> bool:
+def _has_begun_since(seen: ObservedUnit | None, change: RestartWait) -> bool:
     """Whether that is known already: the next start is later still."""
-    return seen is not None and seen.started >= change.at
+    return seen is not None and seen.started >= change.since_us
 
 
-def _last_change(unit: str, layout: Layout, now: int) -> LatestChange | None:
+def _since_us(change: RestartWait) -> int:
+    return change.since_us
+
+
+def _last_change(unit: str, layout: Layout, now: int) -> RestartWait | None:
     """None for a unit that is not ours, and for a surge: a roll has started it, and ends it."""
     text = files.read_text_if_exists(Path(name.drop_in(unit, layout.units)))
     ledger = unitfile.ledger(text) if text is not None else None
     if text is None or ledger is None or ledger.is_surge:
         return None
     changes = (*_of_unit(unit, layout), *_of_files(text, ledger, layout))
-    return max((each for each in changes if each.at <= now), key=lambda each: each.at, default=None)
+    return max((each for each in changes if each.since_us <= now), key=_since_us, default=None)
 
 
-def _of_unit(unit: str, layout: Layout) -> Iterator[LatestChange]:
+def _of_unit(unit: str, layout: Layout) -> Iterator[RestartWait]:
     for path in (name.drop_in(unit, layout.units), layout.units / name.template_of(unit)):
         with suppress(FileNotFoundError):
-            yield LatestChange(modified_us(os.stat(path)), "its unit has changed")  # noqa: PTH116 - a pure path
+            yield RestartWait(modified_us(os.stat(path)), "its unit has changed")  # noqa: PTH116 - a pure path
 
 
-def _of_files(text: str, ledger: unitfile.Ledger, layout: Layout) -> Iterator[LatestChange]:
+def _of_files(text: str, ledger: unitfile.Ledger, layout: Layout) -> Iterator[RestartWait]:
     sources = {copy.id: copy.source for copy in ledger.copies}
     for credential, path in credentials.loaded(text):
         is_copy = PurePosixPath(path).is_relative_to(credentials.folder(layout.state))
-        yield LatestChange(
+        yield RestartWait(
             _copied_us(path) if is_copy else changed_us(path), f"{sources.get(credential, path)} has changed"
         )
 

@@ -5,7 +5,7 @@ of the host, and what is refused. Nothing is changed here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -152,7 +152,8 @@ def prepare(
     present = judged.present
     sockets = sockets_of(configuration.server, premises.layout, addresses.installed(before))
     templates, installed = files.read_templates(premises.layout), kept_instances(before)
-    secrets = _staying_secrets(before, present, configuration, premises.layout, choice)
+    staying = installed.keys() & configuration.names if choice.prune else installed.keys()
+    secrets = _staying_secrets(before, premises.layout, staying - {worker.name for worker in present.workers})
     rendered = render(present, host, judged.ports, templates, requested.copies, sockets, installed, secrets)
     routes = RenderedFile(
         path=premises.layout.routes, content=routes_snapshot(present, host, judged.ports), mode=0o644, unit=None
@@ -186,19 +187,11 @@ def prepare(
 
 
 def _staying_secrets(
-    before: Mapping[PurePosixPath, ObservedFile],
-    present: Configuration,
-    configuration: Configuration,
-    layout: Layout,
-    choice: Choice,
+    before: Mapping[PurePosixPath, ObservedFile], layout: Layout, workers: Collection[str]
 ) -> secret_watch.Watched:
-    """The files that are watched for workers which stay as they are installed."""
+    """The files that are watched for these workers, which stay as they are installed."""
     unit = before.get(layout.units / name.SECRET_UNITS[0])
-    if unit is None:
-        return {}
-    stay = configuration.names if choice.prune else configuration.names | kept_instances(before).keys()
-    rendered = {worker.name for worker in present.workers}
-    return secret_watch.staying(unit.content, stay & kept_instances(before).keys() - rendered)
+    return {} if unit is None else secret_watch.staying(unit.content, workers)
 
 
 def _writes(files: Mapping[PurePosixPath, ObservedFile]) -> Iterator[WriteFile]:
