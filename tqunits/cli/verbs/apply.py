@@ -35,7 +35,7 @@ when a secret or an environment file of root's has changed that a watched worker
 
 Exit status: 0 all is as it is configured, 1 something is refused or has failed, 4 no configured
 worker is called NAME, 5 not permitted, 6 a worker was not healthy in time; with --dry-run 2
-something would change.
+something would change. With --unattended and --note it is 0 also when somebody waits for a restart.
 """
 
 from __future__ import annotations
@@ -73,10 +73,11 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _note(arguments: argparse.Namespace, context: Context) -> ExitStatus:
-    if arguments.names or arguments.remove_all or arguments.unattended or arguments.dry_run:
+    applying = (arguments.unattended, arguments.remove_all, arguments.replace, arguments.dry_run, arguments.json)
+    if arguments.names or any(applying):
         raise UsageError("--note applies nothing", hint="leave the other options and NAME out")
     context.require_root("noting who waits for a restart")
     waits = old_runs.look_again(context.premises)
-    for worker, wait in waits.items():
+    for worker, wait in ({} if arguments.quiet else waits).items():
         context.output.message(f"{worker} waits for a restart: {wait.why}")
     return ExitStatus.OK
