@@ -95,8 +95,8 @@ def watching(one: Worker, *, enabled: bool | None = True, **rules: Any) -> Worke
     return replace(one, watch=replace(one.watch, enabled=enabled, **rules))
 
 
-def noted(one: Worker, mode: Mode = Mode.PRODUCTION, *, user_mode: bool = False) -> WatchNote | None:
-    line = note_of(replace(one, in_development=mode is Mode.DEVELOPMENT), mode, target(user_mode=user_mode))
+def noted(one: Worker, mode: Mode = Mode.PRODUCTION) -> WatchNote | None:
+    line = note_of(replace(one, in_development=mode is Mode.DEVELOPMENT), mode, target())
     return None if line is None else watch_note.read(line)
 
 
@@ -127,6 +127,12 @@ WHO = {
 @pytest.mark.parametrize(("one", "mode", "is_watched"), WHO.values(), ids=WHO)
 def test_who_is_watched(one: Worker, mode: Mode, is_watched: bool) -> None:  # noqa: FBT001
     assert (noted(one, mode) is not None) is is_watched
+
+
+@pytest.mark.parametrize("one", [watching(API), watching(FILES)], ids=["program", "files"])
+def test_with_user_nobody_is_watched(one: Worker) -> None:
+    """`show` and `ls` would say that changes are not noticed."""
+    assert note_of(one, PRODUCTION, target(user_mode=True)) is None
 
 
 def serving(one: Worker, directory: str = "public") -> Worker:
@@ -188,18 +194,17 @@ def relaxed(profile: Profile, *relaxations: Relaxation) -> Worker:
 
 
 @pytest.mark.parametrize(
-    ("one", "user_mode", "may_write"),
+    ("one", "may_write"),
     [
-        (relaxed(Profile.STANDARD), False, False),
-        (relaxed(Profile.LEGACY), False, False),
-        (relaxed(Profile.LEGACY, Relaxation.WRITABLE_CODE), False, True),
-        (relaxed(Profile.STRICT, Relaxation.WRITABLE_CODE), False, True),
-        (relaxed(Profile.STRICT), True, True),
+        (relaxed(Profile.STANDARD), False),
+        (relaxed(Profile.LEGACY), False),
+        (relaxed(Profile.LEGACY, Relaxation.WRITABLE_CODE), True),
+        (relaxed(Profile.STRICT, Relaxation.WRITABLE_CODE), True),
     ],
-    ids=["usual", "legacy", "legacy relaxed", "strict relaxed", "user"],
+    ids=["usual", "legacy", "legacy relaxed", "strict relaxed"],
 )
-def test_who_may_write_its_own_folder(one: Worker, user_mode: bool, may_write: bool) -> None:  # noqa: FBT001
-    found = noted(one, user_mode=user_mode)
+def test_who_may_write_its_own_folder(one: Worker, may_write: bool) -> None:  # noqa: FBT001
+    found = noted(one)
     assert found is not None
     assert found.may_write is may_write
 

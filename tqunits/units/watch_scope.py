@@ -5,6 +5,8 @@ What the worker itself may write is no source: it would deploy itself. Nor are i
 environment files: a change of them is one of its settings. Of one that runs from its
 folder, the files that the router serves are none either, nor what `watch.live` names: they are read
 each time. A release has copies of them, so there a change is one of the release.
+
+With --user nothing is watched: the manager deploys only the host's own workers.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ def is_meant(worker: Worker, mode: Mode) -> bool:
 
 def note_of(worker: Worker, mode: Mode, target: Host) -> str | None:
     """The note for a worker on a host of this mode; None: it is not watched."""
-    if not is_meant(worker, mode):
+    if target.user_mode or not is_meant(worker, mode):
         return None
     in_folder = bool(release_mount.obstacle(worker, target))
     if worker.type is WorkerType.STATIC and in_folder:  # they are served as they are: there is nothing to do
@@ -34,7 +36,7 @@ def note_of(worker: Worker, mode: Mode, target: Host) -> str | None:
         without=tuple(dict.fromkeys((*worker.writable, *_given(worker), *live))),
         debounce=rules.debounce,
         max_wait=max(rules.debounce, rules.max_wait),
-        may_write=target.user_mode or Relaxation.WRITABLE_CODE in worker.sandbox.relaxations,
+        may_write=Relaxation.WRITABLE_CODE in worker.sandbox.relaxations,
     )
     return watch_note.note(watched)
 

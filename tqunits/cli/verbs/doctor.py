@@ -67,9 +67,7 @@ def _findings(context: Context) -> Iterator[Finding]:
 
 
 def _watch(found: Iterable[Installed], context: Context) -> Iterator[Finding]:
-    """Whether changes of files are noticed. With --user nothing is watched."""
-    if context.user_mode:
-        return
+    """Whether changes of files are noticed."""
     meant = {each.ledger.worker for each in found if each.ledger.watch is not None}
     meant |= watched_files_alone(context.layout).keys()
     try:
