@@ -100,6 +100,7 @@ def test_a_program_that_dies_at_its_start_leaves_the_old_one(by_hand: Site) -> N
     assert "failed" in site.run("history", "alpha")
 
 
+@pytest.mark.short("take", "restart")  # test_lost_changes.py has two more
 @pytest.mark.parametrize("step", ["build", "take", "surge", "drain", "restart", "healthy"])
 def test_the_next_manager_goes_on(by_hand: Site, step: str) -> None:
     site = by_hand
