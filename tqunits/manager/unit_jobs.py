@@ -35,14 +35,13 @@ class JobFailure:
 
 
 async def run_workers(
-    bus: Bus, method: str, units: Sequence[str], *, timeout_us: int = INFINITY, mode: str = "replace"
+    bus: Bus, method: str, units: Sequence[str], *, timeout_us: int = INFINITY
 ) -> Sequence[JobResult]:
     """What came of a job for each of these units of workers. One that has failed and waits for its
-    next start is started now. `mode`: of systemd's StartUnit(). Raises TqunitsError."""
+    next start is started now. Raises TqunitsError."""
     async with _jobs(bus) as jobs:
-        if method != "StopUnit":
-            await jobs.stop(pauses.cleared(bus, units), timeout_us=_PAUSE_US)
-        return await jobs.run(method, units, timeout_us=timeout_us, mode=mode)
+        await _clear_pauses(jobs, bus, method, units)
+        return await jobs.run(method, units, timeout_us=timeout_us)
 
 
 async def replace_instance(bus: Bus, method: str, unit: str) -> JobResult:
@@ -52,9 +51,11 @@ async def replace_instance(bus: Bus, method: str, unit: str) -> JobResult:
     of them at once, without taking them out of the traffic, and for each instance of the roll anew.
     The job then starts nothing that the unit itself requires either. Raises TqunitsError.
     """
-    async with _jobs(bus):  # which says so, where the bus is away
+    async with _jobs(bus) as jobs:
         is_required = method == "RestartUnit" and bus.property_of(unit, "Unit", "RequiredBy", "as")
-    (ended,) = await run_workers(bus, method, [unit], mode="ignore-requirements" if is_required else "replace")
+        await _clear_pauses(jobs, bus, method, [unit])
+        mode = "ignore-requirements" if is_required else "replace"
+        (ended,) = await jobs.run(method, [unit], timeout_us=INFINITY, mode=mode)
     return ended
 
 
@@ -70,6 +71,11 @@ async def why(ended: JobResult, layout: Layout) -> JobFailure:
     (ending,) = await asyncio.to_thread(endings.judged, [ended], layout, user_mode=False)
     lines = "\n".join(f"{label}: {text}" if label else text for label, text in ending.details)
     return JobFailure(ending.sentence, lines or None, ending.is_slow)
+
+
+async def _clear_pauses(jobs: AsyncJobs, bus: Bus, method: str, units: Sequence[str]) -> None:
+    if method != "StopUnit":
+        await jobs.stop(pauses.cleared(bus, units), timeout_us=_PAUSE_US)
 
 
 @asynccontextmanager
