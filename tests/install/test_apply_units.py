@@ -23,6 +23,7 @@ CLOSED = (
     *("/var/log", "/run", "/run/systemd/system", "/etc/tqunits", "/etc/ssl", "/etc/apt", "/etc/pam.d"),
     *("/etc/security", "/sys/fs/cgroup", "/proc/sys/kernel", "/sys/kernel"),
 )
+BUILT = "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\nbuild: [touch, built]\n"
 BUILD = r"mkdir -p bin; printf '#!/bin/sh\nexec python3 src/main.py\n' > bin/run; chmod 755 bin/run"
 
 
@@ -265,6 +266,25 @@ def test_it_waits_for_another_tqunits_and_then_reads_all_files_again(host: Site)
     said = "".join(host.machine.journal(unit, since) for unit in both)
     assert said.count(f"update {host.drop_in('alpha')}") == 1
     assert said.count("tq-worker@alpha.service still runs as it was") == 2
+
+
+def test_settings_do_not_wait_for_the_build_of_a_deploy(host: Site) -> None:
+    """In development mode it builds in the folder, under the lock of the worker's releases."""
+    host.server("mode: development\n")
+    host.worker("alpha")
+    host.yaml("alpha", f"{BUILT}environment: {{COLOUR: red}}\n")
+    host.install()
+    lock = "/var/lib/tqunits/releases/alpha/lock"
+    holder = host.machine.start(["flock", lock, "cat"], stdin=PIPE)
+    host.machine.wait_until(lambda: host.machine.run(["flock", "-n", lock, "true"], check=False).returncode == 1)
+    host.yaml("alpha", f"{BUILT}environment: {{COLOUR: green}}\n")
+    try:
+        host.machine.run(["systemctl", "start", "--", one("alpha")], timeout=30)
+    finally:
+        assert holder.stdin is not None
+        with holder:
+            holder.stdin.close()
+    assert "COLOUR=green" in host.machine.read(host.drop_in("alpha"))
 
 
 def test_it_writes_only_where_an_install_writes(host: Site) -> None:

@@ -35,7 +35,7 @@ def would_build(workers: Iterable[Worker], layout: Layout, *, settled: Collectio
     """Each build that an install would run. A worker that we may not look at has none. `settled`:
     as in `build_due`."""
     for worker in workers:
-        if worker.name in settled and not lacking.command_missing(worker):
+        if _is_left(worker, settled):
             continue
         now = due.glance(worker, layout)
         if now is not None and now.reason and not _is_made_elsewhere(worker, now):
@@ -46,7 +46,7 @@ def build_in_folder(worker: Worker, builder: Builder, layout: Layout) -> bool:
     """Build a worker of a host in development mode, if that is due: whether anything was built. The
     caller holds `release_store.exclusively`. Raises TqunitsError with what it lacks, and OSError;
     then its folder is as it was."""
-    attempt = _Attempt(worker, builder, layout, builder.tell, is_settled=False)
+    attempt = _Attempt(worker, builder, layout, builder.tell)
     lack = attempt.in_place()
     if lack is not None:
         raise TqunitsError(lack.reason, hint=lack.hint)
@@ -64,7 +64,7 @@ def build_due(
     """Run each build that is due; without a builder (--user) as the calling user. One failed build
     does not stop the others. `settled`: workers that are built only if their program is missing.
     """
-    tried = [_Attempt(worker, builder, layout, tell, is_settled=worker.name in settled) for worker in workers]
+    tried = [_Attempt(worker, builder, layout, tell, settled) for worker in workers]
     lacks = [each.perform() for each in tried]
     return Outcome(skipped=tuple(lack for lack in lacks if lack), built=tuple(each.step for each in tried if each.step))
 
@@ -73,10 +73,10 @@ class _Attempt:
     """The build of one worker, if it is due."""
 
     def __init__(
-        self, worker: Worker, builder: Builder | None, layout: Layout, tell: Tell, *, is_settled: bool
+        self, worker: Worker, builder: Builder | None, layout: Layout, tell: Tell, settled: Collection[str] = ()
     ) -> None:
         self._worker, self._builder, self._layout, self._tell = worker, builder, layout, tell
-        self._is_settled = is_settled
+        self._settled = settled
         self.step: Build | None = None
 
     def perform(self) -> Lacking | None:
@@ -85,6 +85,8 @@ class _Attempt:
             if built.runs_release(self._worker, self._layout):
                 self._release()
                 return None
+            if _is_left(self._worker, self._settled):  # whoever builds it now is not waited for
+                return lacking.lacking(self._worker)
             with self._turn():
                 return self.in_place()
         except TqunitsError as error:
@@ -104,8 +106,6 @@ class _Attempt:
         lack = lacking.lacking(worker)
         if lack is not None:
             return lack
-        if self._is_settled and not lacking.command_missing(worker):
-            return None
         now = built.glance(worker, self._layout)
         return self._build(now) if now is not None else None
 
@@ -143,6 +143,11 @@ class _Attempt:
 
     def _lack(self, reason: str, hint: str | None = None) -> Lacking:
         return Lacking(worker=self._worker.name, reason=f"its build is not done: {reason}", hint=hint)
+
+
+def _is_left(worker: Worker, settled: Collection[str]) -> bool:
+    """Whether it is not built, whatever has changed."""
+    return worker.name in settled and not lacking.command_missing(worker)
 
 
 def _is_made_elsewhere(worker: Worker, now: Glance) -> bool:
