@@ -72,8 +72,16 @@ async def listening(program: Program) -> AsyncIterator[str]:
         yield f"{host}:{port}"
 
 
-async def outcome(address: str, rules: Health) -> CheckResult | None:
-    """What one check finds."""
+async def outcome(address: str, rules: Health) -> CheckResult:
+    """What a check finds. It is asked again while this process is too late to tell a slow answer
+    from its own delay: the machine may be busy with other tests."""
+    while (found := await one_outcome(address, rules)) is None:
+        pass
+    return found
+
+
+async def one_outcome(address: str, rules: Health) -> CheckResult | None:
+    """What one check finds; None: nothing."""
     found: asyncio.Future[CheckResult | None] = asyncio.get_running_loop().create_future()
     waits = ShortWaits()
     HealthCheck(waits, address, rules, found.set_result)
@@ -324,7 +332,6 @@ async def test_what_has_no_checks_is_not_asked(rules: Health | None) -> None:
 async def test_what_is_wrong_with_an_answer(answer: bytes, wrong: str) -> None:
     async with listening(Program(answer)) as address:
         found = await outcome(address, RULES)
-    assert found is not None
     assert found.wrong == wrong
 
 
@@ -334,7 +341,6 @@ async def test_a_connection_is_enough_for_tcp() -> None:
     async with server:
         host, port = server.sockets[0].getsockname()[:2]
         found = await outcome(f"{host}:{port}", replace(RULES, type=HealthType.TCP))
-    assert found is not None
     assert (found.wrong, program.requests) == ("", [])
 
 
@@ -343,7 +349,6 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     async with await asyncio.start_unix_server(program.serve, path):
         found = await outcome(path, replace(RULES, host="api.example"))
-    assert found is not None
     assert found.wrong == ""
     assert b"\r\nHost: api.example\r\n" in program.requests[0]
 
@@ -362,7 +367,6 @@ async def test_a_unix_socket_for_which_too_many_wait_is_tried_again(tmp_path: Pa
         server = await asyncio.start_unix_server(program.serve, sock=listener.dup())
         async with server:
             found = await checks
-    assert found is not None
     assert found.wrong == ""
 
 
@@ -375,7 +379,6 @@ async def test_a_port_for_which_too_many_wait_does_not_answer(type_: HealthType)
         other.connect(listener.getsockname())
         select.select([listener], [], [])  # now it waits to be accepted, and there is no room for more
         found = await outcome(f"127.0.0.1:{listener.getsockname()[1]}", replace(RULES, type=type_))
-    assert found is not None
     assert found.wrong == "no answer within 0.2 s"
 
 
@@ -398,7 +401,7 @@ async def test_a_limit_that_this_process_missed_is_no_result() -> None:
     loop = asyncio.get_running_loop()
     async with listening(Program(None)) as address:
         loop.call_later(0.1, time.sleep, 0.5)
-        assert await outcome(address, RULES) is None
+        assert await one_outcome(address, RULES) is None
 
 
 @pytest.mark.parametrize("text", ["trickled", "endless"])
@@ -417,6 +420,5 @@ async def test_an_answer_that_never_ends_is_bounded(text: str) -> None:
     async with server:
         host, port = server.sockets[0].getsockname()[:2]
         found = await outcome(f"{host}:{port}", RULES)
-    assert found is not None
     assert found.wrong in {"no answer within 0.2 s", f"not HTTP: {'x' * 200}"}
     assert found.elapsed < 5_000_000
