@@ -38,6 +38,12 @@ MANY = "i=0; while [ $i -lt 200 ]; do echo $i.$V > src/many/$i.txt; i=$((i+1)); 
 
 _COMMIT = "git -c user.name=a -c user.email=a@b -c commit.gpgsign=false commit -qam"
 
+_SENT = (
+    f"mkdir -p src/many; V=2; {MANY}; sed -i 's/version 1/version 2/' src/main.py; cp -r src /srv/site/two;"
+    " find /srv/site/two -type f -exec touch -d 2020-01-01 {} +;"  # rsync compares sizes and times
+    f" V=1; {MANY}; sed -i 's/version 2/version 1/' src/main.py"
+)
+
 TREES = {
     "git checkout": (
         (
@@ -67,6 +73,9 @@ TREES = {
         ),
         "cp -r /srv/site/two/. src/",
     ),
+    "rsync -a": (_SENT, "rsync -a /srv/site/two/ src/"),
+    "rsync in place": (_SENT, "rsync -a --inplace /srv/site/two/ src/"),
+    "rsync at the end": (_SENT, "rsync -a --delay-updates --delete-after /srv/site/two/ src/"),
 }
 """How many files change at once: what is done before the worker is installed, and the change."""
 

@@ -35,7 +35,7 @@ def test_a_save_is_one_roll(developing: Site, way: str) -> None:
     assert found[0]["actor"] == "tqunits"
 
 
-@pytest.mark.short("git checkout")
+@pytest.mark.short("git checkout", "rsync -a")
 @pytest.mark.parametrize("way", TREES)
 def test_many_files_are_one_roll(developing: Site, way: str) -> None:
     site, (before, now) = developing, TREES[way]
