@@ -3,11 +3,13 @@
     crashes.py serving PORT...         wait until all of them answer
     crashes.py crash PAUSE PORT...     kill the worker at each port, and wait until it is back
     crashes.py start TIMES PORT ARG... start a program, wait until it serves, kill it, and again
+    crashes.py unit PAUSE PORT UNIT... stop each unit of systemd, start it, wait until it serves
 
 A worker answers a request with its process id, so a killed one is back when another process
-answers at its port. The client asks without a pause but for 0.5 ms between two tries. `crash` and
-`start` print a list of milliseconds: from the kill, or from before the fork, until the whole answer
-is there. PAUSE: seconds between two kills, so that what is done after a start disturbs no other.
+answers at its port. The client asks without a pause but for 0.5 ms between two tries. `crash`,
+`start` and `unit` print a list of milliseconds until the whole answer is there: from the kill, from
+before the fork, from the moment when systemd has begun to start the unit. PAUSE: seconds before
+each, so that what is done after a start disturbs no other.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ def main(command: str, *words: str) -> int:
         case "start":
             times, port, *argv = words
             print(json.dumps([start(int(port), argv) for _ in range(int(times))]))
+        case "unit":
+            pairs = zip(words[1::2], words[2::2], strict=True)
+            print(json.dumps([start_unit(int(port), unit, float(words[0])) for port, unit in pairs]))
         case _:
             raise ValueError(command)
     return 0
@@ -62,6 +67,22 @@ def start(port: int, argv: Sequence[str]) -> float:
             return (time.perf_counter() - begin) * 1000
         finally:
             process.kill()
+
+
+def start_unit(port: int, unit: str, pause: float) -> float:
+    """Milliseconds that the start of a unit needs, without a crash before it."""
+    systemctl("stop", unit)
+    time.sleep(pause)
+    systemctl("start", "--no-block", unit)
+    answer(port)
+    end = time.monotonic()  # the clock of systemd's timestamps
+    begun = systemctl("show", "--value", "--property=InactiveExitTimestampMonotonic", unit)
+    return end * 1000 - int(begun) / 1000
+
+
+def systemctl(*words: str) -> str:
+    """What it prints. Raises CalledProcessError."""
+    return subprocess.run(["/usr/bin/systemctl", *words], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def answer(port: int, *, other_than: int = 0) -> int:

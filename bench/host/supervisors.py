@@ -17,6 +17,9 @@ settings. Given are of each, in this order:
 - the delay that is set before a restart; what the worker's start takes without a supervisor, from
   the fork until it answers (median of 20, just before the crashes); and the overhead, which is the
   rest of the median.
+- of tqunits, also what a start of the same units takes that nobody has killed, from the moment when
+  systemd begins it: with its sandbox, that is the worker's start. "beyond it" is what a crash takes
+  more than the delay and this.
 
 tqunits is measured without a delay (restart.delay: 0) and with its default, 1s. The others have
 none: restart_delay 0 of pm2 is its default, startsecs=0 of supervisord is not. supervisord looks
@@ -63,6 +66,7 @@ while True:
 """
 RIVALS: dict[str, Callable[[Sequence[Program], str, str], Setting]] = {"supervisord": supervisord, "pm2": pm2}
 COLUMNS = ("PSS MiB", "RSS MiB", "% of a core", "crash ms", "longest ms", "delay ms", "start ms", "overhead ms")
+OF_UNITS = ("unit start ms", "beyond it ms")
 
 
 def main() -> int:
@@ -81,9 +85,9 @@ def main() -> int:
         print(json.dumps({"versions": versions, "processes": arguments.processes, "rows": rows}, indent=2))
         return 0
     print(f"{arguments.processes} processes; " + ", ".join(f"{name} {version}" for name, version in versions.items()))
-    print(f"{'':24}" + "".join(f"{column:>13}" for column in COLUMNS))
+    print(f"{'':24}" + "".join(f"{column:>13}" for column in (*COLUMNS, *OF_UNITS)))
     for row in rows:
-        cells = (f"{row[column]:.1f}" if column in row else "" for column in COLUMNS)
+        cells = (f"{row[column]:.1f}" if column in row else "" for column in (*COLUMNS, *OF_UNITS))
         print(f"{row['supervisor']:24}" + "".join(f"{cell:>13}" for cell in cells))
     return 0
 
@@ -139,11 +143,12 @@ def tqunits(machine: Machine, programs: Sequence[Program], crashes: int) -> list
     settled(machine, programs)
     row = {"supervisor": "tqunits, no delay"} | at_rest(machine, [int(machine.show(MANAGER, "MainPID"))])
     after = {"supervisor": "systemd, with workers"} | at_rest(machine, [1])
-    row |= crashed(machine, programs[:crashes], delay=0)
+    row |= of_units(machine, programs[:crashes], crashed(machine, programs[:crashes], delay=0))
     say("tqunits: the default delay")
     install(machine, programs, "")
     settled(machine, programs)
-    default = {"supervisor": "tqunits, default"} | crashed(machine, programs[-crashes:], delay=1000)
+    found = of_units(machine, programs[-crashes:], crashed(machine, programs[-crashes:], delay=1000))
+    default = {"supervisor": "tqunits, default"} | found
     return [row, default, after, before]
 
 
@@ -195,6 +200,13 @@ def crashed(machine: Machine, programs: Sequence[Program], *, delay: float) -> R
         "start ms": start,
         "overhead ms": middle - delay - start,
     }
+
+
+def of_units(machine: Machine, programs: Sequence[Program], row: Row) -> Row:
+    """The row, and starts of these workers' units, in ms."""
+    units = (word for program in programs for word in (program.port, f"tq-worker@{program.name}.service"))
+    start = statistics.median(client(machine, "unit", PAUSE, *units))
+    return row | {"unit start ms": start, "beyond it ms": row["crash ms"] - row["delay ms"] - start}
 
 
 def client(machine: Machine, *words: object, folder: str = "/") -> list[float]:
