@@ -12,6 +12,10 @@ from programs import alone
 GATE = alone("gate")
 NOBODY = 65534
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+LONGER = (0.5, 5.0, 50.0)
+"""Seconds. Where the gate has to be fast enough to ask twice, it is given more of them on a busy
+machine."""
+
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

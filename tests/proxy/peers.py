@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which a test that waits for an event fails."""
 
 Behaviour = Callable[["Connection"], Awaitable[None]]

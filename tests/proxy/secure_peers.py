@@ -14,7 +14,7 @@ from tqunits.proxy.transport.stream import RECEIVE
 from tqunits.system.certificates import Certificates
 from tqunits.system.process import run
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 KNOWN = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 

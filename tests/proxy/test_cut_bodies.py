@@ -249,7 +249,7 @@ async def test_a_client_that_reads_slowly_is_not_cut_while_the_rest_waits_for_it
             await asyncio.sleep(0.03)
         assert digest(b"".join(pieces)) == digest(payload(60_000))
 
-    async with cramped(folder, give_and_take, clients={"idle_us": 500_000}, timeouts=IMPATIENT) as router:
+    async with cramped(folder, give_and_take, clients={"idle_us": 1_500_000}, timeouts=IMPATIENT) as router:
         await asyncio.gather(*(slowly(router, line) for line in (b"", b"Connection: close\r\n")))
 
 
