@@ -11,12 +11,10 @@ import pytest
 from host.releases import written
 
 from tqunits.errors import NotPermitted, TqunitsError
-from tqunits.host.checkout_lock import is_checkout_running
 from tqunits.host.source_tree import FILE, Scope, Sources, TreeEntry, sources
 from tqunits.host.watched_tree import MAX_TREE_TEXT, TreeLook, change_in_words, look
 from tqunits.lifecycle import ignoring
 from tqunits.lifecycle.release import MAX_MESSAGE
-from tqunits.lifecycle.settling import CHECKOUT_MAX_US
 from tqunits.system.survey import MAX_DEPTH
 from tqunits.units.watch_note import WatchNote
 
@@ -292,31 +290,3 @@ def test_words_are_bounded() -> None:
     assert len(told) <= MAX_MESSAGE
     assert told.endswith(" and 7 more")
     assert len(change_in_words({}, rows("\n" * 4000))) <= MAX_MESSAGE
-
-
-def test_a_checkout_that_is_running(tmp_path: Path) -> None:
-    folder = written(tmp_path / "repo/workers/api", main="1")
-    lock = tmp_path / "repo/.git/index.lock"
-    assert not is_checkout_running(folder, 0)
-    lock.parent.mkdir()
-    assert not is_checkout_running(folder, 0)
-    lock.touch()
-    made = lock.stat().st_ctime_ns
-    assert is_checkout_running(folder, made + 1)
-    assert is_checkout_running(tmp_path / "repo", made + 1)
-    assert not is_checkout_running(folder, made + CHECKOUT_MAX_US * 1000)
-
-
-def test_a_folder_behind_a_link_is_its_repositorys(tmp_path: Path) -> None:
-    """As somebody has it who links his work into the workers' folder."""
-    written(tmp_path, **{"repo/api/main": "1", "repo/.git/index.lock": ""})
-    (tmp_path / "workers").mkdir()
-    (tmp_path / "workers/api").symlink_to(tmp_path / "repo/api")
-    assert is_checkout_running(tmp_path / "workers/api", 0)
-
-
-def test_a_link_to_a_repository_is_not_followed(tmp_path: Path) -> None:
-    """Whoever owns the folder could lead us anywhere."""
-    written(tmp_path, **{"elsewhere/index.lock": "1", "api/main": "1"})
-    (tmp_path / "api/.git").symlink_to(tmp_path / "elsewhere")
-    assert not is_checkout_running(tmp_path / "api", 0)
