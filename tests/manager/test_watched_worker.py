@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from manager.watched_folder import ALL, WORKER, YAML, watch_bench
+from manager.watched_folder import ALL, WORKER, YAML, subject_of, watch_bench
 from manager.written_acts import Desk
 
 from tqunits.lifecycle.own_changes import MOST
@@ -229,3 +229,36 @@ async def test_what_does_not_read_counts_as_nothing(desk: Desk) -> None:
     desk.begin()
     await desk.looked()
     assert desk.acts.done == []
+
+
+async def test_new_rules_that_are_applied_with_the_settings_are_no_change_of_a_source(desk: Desk) -> None:
+    """They come into effect, and the folder is looked at by them, before the run of root's ends."""
+    desk.acts.runs_from = 2**60
+    watched = desk.begin()
+    await desk.looked()
+    desk.acts.goes_on.clear()
+    desk.edit(**{YAML: "watch: {ignore: [deep/]}\n"})
+    await desk.did(1)
+    watched.follow(subject_of(desk.folder, replace(ALL, ignore=("deep/",))))
+    await desk.looked()
+    desk.acts.goes_on.set()
+    await desk.bench.until(lambda: watched.rests)
+    await desk.looked()
+    assert desk.acts.done == ["apply"]
+
+
+async def test_a_file_that_has_gone_with_the_edit_of_the_rules_is_a_change(desk: Desk) -> None:
+    """It leaves nothing that is newer than what runs."""
+    desk.acts.runs_from = 2**60
+    watched = desk.begin()
+    await desk.looked()
+    desk.acts.goes_on.clear()
+    (desk.folder / "main.py").unlink()
+    desk.edit(**{YAML: "watch: {ignore: [x/]}\n"})
+    await desk.did(1)
+    watched.follow(subject_of(desk.folder, replace(ALL, ignore=("x/",))))
+    await desk.looked()
+    desk.acts.goes_on.set()
+    assert len(await desk.did(2)) == 2
+    await desk.looked()
+    assert desk.acts.done == ["apply", "its files have changed while the manager did not watch them"]

@@ -109,6 +109,7 @@ class WatchedWorker:
         stays on its meters."""
         if subject != self.subject:
             self.watch.close()
+            self._keep_due(subject)
             self.subject, self._found, self._sources = subject, None, None
             self._own = OwnChanges()
             self.watch = self._begun()
@@ -118,6 +119,15 @@ class WatchedWorker:
         self.watch.close()
         if self._task is not None:
             self._task.cancel()
+
+    def _keep_due(self, subject: WatchSubject) -> None:
+        """A change that is not acted upon yet stays one when other files count: the first look at
+        those would take what lies there for what runs, where no file is newer than that."""
+        found, acted = self._found, self._acted
+        if found is None or acted is None or self.suspended or scope_of(subject.note) == acted.scope:
+            return
+        if found.look.digest != acted.sources:
+            self._remember(replace(acted, sources=""))
 
     def _begun(self) -> WorkerWatch:
         had_sources = self._acted is not None and self._acted.sources not in {"", _NOTHING}
@@ -137,10 +147,11 @@ class WatchedWorker:
     def _first(self, found: SettledFolder, scope: str) -> Acted:
         """What counts as acted upon where nothing was, or where other files count than then: what
         lies there, unless it has changed since it was read for what runs."""
-        since = self._acts.runs_from_us(self.subject.worker)
+        since, acted = self._acts.runs_from_us(self.subject.worker), self._acted
         is_newer = since is not None and _newest_us(found.look.sources) > since
-        settings = found.settings if self._acted is None else self._acted.settings
-        return Acted("" if is_newer else found.look.digest, settings, scope)
+        is_due = is_newer or (acted is not None and not acted.sources)
+        settings = found.settings if acted is None else acted.settings
+        return Acted("" if is_due else found.look.digest, settings, scope)
 
     async def _act(self) -> None:
         try:
@@ -182,6 +193,7 @@ class WatchedWorker:
         worker = self.subject.worker
         self._say(f"{worker}: its worker.yaml has changed, and is applied")
         self.refused = await self._acts.apply(worker, self.applies)
+        acted = self._acted or acted  # the settings may have come with another `watch`, by which was looked already
         if self.refused:
             self._say(f"{worker}: its worker.yaml is not applied, and what is installed stays: {self.refused}")
             self._acted = replace(acted, settings=found.settings)  # another manager asks once more why
