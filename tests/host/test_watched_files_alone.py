@@ -22,7 +22,7 @@ def test_those_with_a_note_are_watched(tmp_path: Path) -> None:
         LedgerEntry(worker="odd", source="/srv/odd/config/worker.yaml", watch="{}"),
     ]
     Path(layout.ledger).write_text(ledger.dump(entries))
-    assert watched_files_alone(layout) == {"docs": ("/srv/docs/config/worker.yaml", ALL)}
+    assert watched_files_alone(layout) == {"docs": ("/srv/docs/config/worker.yaml", ALL, "1")}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 0, "workers": {}}'])

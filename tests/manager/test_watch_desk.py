@@ -16,6 +16,7 @@ from tqunits.manager import watch_body
 from tqunits.manager.record import Place
 from tqunits.manager.registry import Registry
 from tqunits.manager.watch_desk import WatchDesk
+from tqunits.manager.watched_files import WatchedFiles
 from tqunits.manager.worker_watch import WatchState
 from tqunits.model import Instance
 from tqunits.units import ledger, watch_note
@@ -65,6 +66,15 @@ async def test_who_has_a_note_is_watched_once(installed: Installed) -> None:
     assert first.watch is not watch
     installed.install(None)
     assert installed.desk.workers == {}
+
+
+async def test_of_who_is_not_watched_any_more_nothing_is_remembered(installed: Installed) -> None:
+    """Another worker of this name has other files, and they are no change."""
+    installed.install(ALL)
+    kept = WatchedFiles(installed.layout)
+    await installed.bench.until(lambda: kept.load("api"))
+    installed.install(None)
+    assert kept.load("api") is None
 
 
 async def test_files_alone_are_watched_too(installed: Installed) -> None:

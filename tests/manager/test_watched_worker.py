@@ -99,6 +99,23 @@ async def test_sources_wait_while_the_settings_are_refused(desk: Desk) -> None:
     assert watched.refused == ""
 
 
+async def test_what_was_refused_is_asked_for_again_when_other_settings_are_installed(desk: Desk) -> None:
+    """What was wrong lay in another file, and somebody has mended that, and applied it."""
+    watched = desk.begin()
+    watched.follow(watched.subject, "before")
+    await desk.looked()
+    desk.acts.refusal = "it has no grant"
+    desk.edit(**{"main.py": "new", YAML: "user: x\n"})
+    await desk.bench.until(lambda: watched.refused and watched.rests)
+    desk.acts.refusal = ""
+    watched.follow(watched.subject, "before")
+    await desk.looked()
+    assert desk.acts.done == ["apply"]
+    watched.follow(watched.subject, "after")
+    assert await desk.did(3) == ["apply", "apply", "main.py has changed"]
+    assert watched.refused == ""
+
+
 async def test_sources_wait_for_refused_settings_also_after_a_restart_of_the_manager(desk: Desk) -> None:
     desk.begin()
     await desk.looked()
@@ -239,7 +256,7 @@ async def test_new_rules_that_are_applied_with_the_settings_are_no_change_of_a_s
     desk.acts.goes_on.clear()
     desk.edit(**{YAML: "watch: {ignore: [deep/]}\n"})
     await desk.did(1)
-    watched.follow(subject_of(desk.folder, replace(ALL, ignore=("deep/",))))
+    watched.follow(subject_of(desk.folder, replace(ALL, ignore=("deep/",))), "other")
     await desk.looked()
     desk.acts.goes_on.set()
     await desk.bench.until(lambda: watched.rests)
@@ -256,7 +273,7 @@ async def test_a_file_that_has_gone_with_the_edit_of_the_rules_is_a_change(desk:
     (desk.folder / "main.py").unlink()
     desk.edit(**{YAML: "watch: {ignore: [x/]}\n"})
     await desk.did(1)
-    watched.follow(subject_of(desk.folder, replace(ALL, ignore=("x/",))))
+    watched.follow(subject_of(desk.folder, replace(ALL, ignore=("x/",))), "other")
     await desk.looked()
     desk.acts.goes_on.set()
     assert len(await desk.did(2)) == 2

@@ -234,6 +234,7 @@ def place_of(found: Installed, public: str | None) -> Place:
         hosts=ledger.hosts,
         address=ledger.socket or (f"127.0.0.1:{ledger.port}" if ledger.port else ""),
         source=ledger.source,
+        source_hash=ledger.source_hash,
         public=public,
         health=ledger.health,
         watch=ledger.watch,

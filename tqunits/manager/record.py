@@ -27,6 +27,7 @@ class Place:
     hosts: tuple[str, ...]
     address: str  # 127.0.0.1:9000, or the path of its socket
     source: str  # its worker.yaml
+    source_hash: str = ""  # of the settings that it was made of
     public: str | None = None  # the folder whose files the router serves, absolute
     health: Health | None = None  # the rules of its checks; None: its drop-in does not say
     watch: WatchNote | None = None  # what of its worker's files is watched; None: they are not

@@ -46,14 +46,14 @@ class WatchDesk:
 
     def follow(self) -> None:
         """Other workers may be installed than before, or watched in another way."""
-        wanted = {subject.worker: subject for subject in self._subjects()}
+        wanted = {subject.worker: (subject, made_of) for subject, made_of in self._subjects()}
         for worker in self._workers.keys() - wanted.keys():
             self._workers.pop(worker).close()
-        for worker, subject in wanted.items():
-            if worker in self._workers:
-                self._workers[worker].follow(subject)
-            else:
+            self._kept.forget(worker)
+        for worker, (subject, made_of) in wanted.items():
+            if worker not in self._workers:
                 self._workers[worker] = WatchedWorker(subject, self._tools, self._kept, self._acts, self._on_rest)
+            self._workers[worker].follow(subject, made_of)
 
     def look_again(self) -> None:
         """All may have changed."""
@@ -66,10 +66,12 @@ class WatchDesk:
             watched.close()
         self._workers.clear()
 
-    def _subjects(self) -> Iterable[WatchSubject]:
+    def _subjects(self) -> Iterable[tuple[WatchSubject, str]]:
+        """Each with the hash of the settings that are installed."""
         for whose, record in self._registry.records.items():
             place = record.place
             if whose.number == 1 and place.watch is not None:
-                yield WatchSubject(worker=whose.worker, source=place.source, copied=place.copied, note=place.watch)
-        for worker, (source, note) in watched_files_alone(self._layout).items():
-            yield WatchSubject(worker=worker, source=source, note=note)
+                subject = WatchSubject(worker=whose.worker, source=place.source, copied=place.copied, note=place.watch)
+                yield subject, place.source_hash
+        for worker, alone in watched_files_alone(self._layout).items():
+            yield WatchSubject(worker=worker, source=alone.source, note=alone.note), alone.source_hash

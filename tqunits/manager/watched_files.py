@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -68,6 +69,11 @@ class WatchedFiles:
         files.make_folder(path.parent, mode=0o700)
         document = {"version": _VERSION, **asdict(acted)}
         files.write_atomically(path, json.dumps(document) + "\n", _MODE)
+
+    def forget(self, worker: str) -> None:
+        """It is watched no more, or uninstalled: another worker of this name has other files."""
+        with suppress(OSError):  # then the next one is deployed once more, perhaps
+            files.remove(self._path(worker))
 
     def _path(self, worker: str) -> Path:
         return Path(self._layout.watched(worker))

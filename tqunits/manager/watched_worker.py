@@ -77,6 +77,7 @@ class WatchedWorker:
         self._acted = kept.load(subject.worker)
         self._found: SettledFolder | None = None
         self._on_rest = on_rest
+        self._made_of: str | None = None
         self._is_acting = False
         self._task: asyncio.Task[None] | None = None
         self._number: int | None = None  # of the last deploy
@@ -104,21 +105,32 @@ class WatchedWorker:
         too much work."""
         return max(self.applies.pause_s, self.deploys.pause_s)
 
-    def follow(self, subject: WatchSubject) -> None:
-        """It is watched in another way from now on. What was begun goes on, and what it has caused
-        stays on its meters."""
+    def follow(self, subject: WatchSubject, made_of: str) -> None:
+        """It may be watched in another way from now on. What was begun goes on, and what it has
+        caused stays on its meters. `made_of`: what tells the settings that are installed from
+        others."""
+        is_installed_anew, self._made_of = made_of != self._made_of, made_of
         if subject != self.subject:
             self.watch.close()
             self._keep_due(subject)
             self.subject, self._found, self._sources = subject, None, None
             self._own = OwnChanges()
             self.watch = self._begun()
+        if is_installed_anew and self.refused:
+            self._ask_again()
 
     def close(self) -> None:
         """Watch no more. What was begun goes on."""
         self.watch.close()
         if self._task is not None:
             self._task.cancel()
+
+    def _ask_again(self) -> None:
+        """Somebody else has installed other settings: what was refused may be in effect now. What
+        was wrong may have been in another file, such as a grant in tqunits.yaml."""
+        if self._acted is not None and not self._is_acting:
+            self._acted = replace(self._acted, settings="")
+            self._act_soon()
 
     def _keep_due(self, subject: WatchSubject) -> None:
         """A change that is not acted upon yet stays one when other files count: the first look at
@@ -140,9 +152,7 @@ class WatchedWorker:
             self._remember(self._first(found, scope))
         if self._sources is None and self._acted is not None and self._acted.sources == found.look.digest:
             self._sources = found.look.sources
-        if not self._is_acting:
-            self._is_acting = True
-            self._task = faults.task(self._act(), "a change of a worker's files is not acted upon")
+        self._act_soon()
 
     def _first(self, found: SettledFolder, scope: str) -> Acted:
         """What counts as acted upon where nothing was, or where other files count than then: what
@@ -152,6 +162,11 @@ class WatchedWorker:
         is_due = is_newer or (acted is not None and not acted.sources)
         settings = found.settings if acted is None else acted.settings
         return Acted("" if is_due else found.look.digest, settings, scope)
+
+    def _act_soon(self) -> None:
+        if not self._is_acting:
+            self._is_acting = True
+            self._task = faults.task(self._act(), "a change of a worker's files is not acted upon")
 
     async def _act(self) -> None:
         try:
