@@ -17,7 +17,7 @@ from tqunits.manager.waiting_restarts import WaitingRestarts
 from tqunits.model import Instance
 
 API = "api"
-RUNS_SINCE, CHANGED = 1000, 2000
+RUNS_SINCE, CHANGED, STARTS = 1000, 2000, 3
 
 
 class WrittenRestarts:
@@ -47,7 +47,7 @@ class Waiting:
         self.waits = WaitingRestarts(self.registry, self.acts, self.layout, self.said.append)
 
     def runs(self, since: int) -> None:
-        seen = Seen(event=Event.READY, invocation=f"{since:032x}", pid=1, started=since)
+        seen = Seen(event=Event.READY, invocation=f"{since:032x}", pid=1, begun=since, started=since + STARTS)
         self.registry.see(Instance(API), seen, since)
 
     def change(self, *workers: str, at: int = CHANGED) -> None:
@@ -78,6 +78,12 @@ def test_a_run_that_began_later_does_not_wait(waiting: Waiting) -> None:
     waiting.runs(CHANGED)
     waiting.change(API)
     assert waiting.look(API) == (False, 0)
+
+
+def test_a_run_that_was_starting_when_it_changed_waits(waiting: Waiting) -> None:
+    waiting.runs(CHANGED - STARTS)
+    waiting.change(API)
+    assert waiting.look(API) == (False, 1)
 
 
 def test_only_who_is_watched_and_runs_is_restarted(waiting: Waiting) -> None:

@@ -24,7 +24,7 @@ from tqunits.units.folder_note import FolderUse
 pytestmark = pytest.mark.loops("uvloop")
 
 API = Instance("api")
-STARTED = 5_000_000
+BEGUN = 5_000_000
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def acts(hands: Hands, said: list[str]) -> AsyncIterator[WatchActs]:
     """Those of a host on which api runs."""
     deploys = Deploys(hands, DeployLog(DeployFiles(hands.layout), pytest.fail), Announcements(None), rolls=1)
     installed(hands, None)
-    hands.registry.see(API, replace(RUNS, pid=1, started=STARTED), STARTED)
+    hands.registry.see(API, replace(RUNS, pid=1, begun=BEGUN, started=BEGUN + 1), BEGUN)
     yield WatchActs(deploys, Applying(hands.bus, hands.layout), hands.registry, hands.layout, said.append)
     deploys.close()
 
@@ -49,12 +49,12 @@ def installed(hands: Hands, use: FolderUse | None) -> None:
 def test_what_runs_was_read_at_its_start_or_before_its_release_was_made(
     acts: WatchActs, hands: Hands, tmp_path: Path
 ) -> None:
-    assert acts.runs_from_us("api") == STARTED
+    assert acts.runs_from_us("api") == BEGUN
     taken(hands.layout, written(tmp_path / "sources", **{"main.py": "1"}), ONE)
     release_links.point(hands.layout, "api", {1: ONE})
     assert acts.runs_from_us("api") == draft(ONE).made_us - draft(ONE).took_us
     installed(hands, FolderUse.PLAIN)
-    assert acts.runs_from_us("api") == STARTED, "in development mode nothing follows the link"
+    assert acts.runs_from_us("api") == BEGUN, "in development mode nothing follows the link"
 
 
 def test_nothing_runs_of_a_worker_that_is_not_there(acts: WatchActs) -> None:

@@ -57,7 +57,7 @@ async def test_settings_have_a_share_of_their_own(desk: Desk, worker: WatchedWor
 async def test_who_is_watched_in_another_way_keeps_what_he_has_caused(worker: WatchedWorker) -> None:
     """Else a change of watch.ignore would buy him new work of root's."""
     worker.applies.charge(TOO_MUCH)
-    worker.follow(replace(worker.subject, note=WITH_OTHERS))
+    worker.follow(replace(worker.subject, note=WITH_OTHERS), "")
     assert worker.pause_s > 0
 
 
@@ -91,7 +91,7 @@ async def test_settings_that_change_the_watch_are_applied_once(desk: Desk, worke
     desk.acts.took = TOO_MUCH
     desk.edit(**{YAML: "path: /api\nwatch: {ignore: ['*.txt']}"})
     await desk.did(2)
-    worker.follow(replace(worker.subject, note=WITH_OTHERS))
+    worker.follow(replace(worker.subject, note=WITH_OTHERS), "")
     desk.acts.goes_on.set()
     desk.edit(**{"main.py": "newer"})
     await desk.bench.until(lambda: desk.bench.said_of("its files change so often"))

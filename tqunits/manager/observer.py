@@ -22,6 +22,7 @@ from typing import Final
 from tqunits.errors import TqunitsError
 from tqunits.host import pauses
 from tqunits.host.installed import Installed, served_folders, slots
+from tqunits.host.observe import started_us
 from tqunits.layout import Layout
 from tqunits.lifecycle import outcome, state
 from tqunits.lifecycle.state import Event
@@ -246,7 +247,7 @@ def place_of(found: Installed, public: str | None) -> Place:
 
 
 def seen_of(bus: Bus, unit: str, event: Event) -> Seen:
-    """What systemd says of a unit that is loaded, by six properties; of one that has ended by
+    """What systemd says of a unit that is loaded, by eight properties; of one that has ended by
     itself, how. Raises TqunitsError."""
     started = integer(bus.property_of(unit, "Unit", "ActiveEnterTimestamp", "t"))
     return Seen(
@@ -254,6 +255,7 @@ def seen_of(bus: Bus, unit: str, event: Event) -> Seen:
         invocation=bus.invocation(unit),
         pid=integer(bus.property_of(unit, "Service", "MainPID", "u")) or None,
         cgroup=bus.control_group(unit),
+        begun=started_us(bus, unit) or None,
         started=started or None,
         restarts=integer(bus.property_of(unit, "Service", "NRestarts", "u")),
         result=str(bus.property_of(unit, "Service", "Result", "s")),

@@ -53,7 +53,8 @@ class Seen:
     invocation: str = ""  # of its latest start, 32 hex digits
     pid: int | None = None
     cgroup: str = ""  # its path (ControlGroup=); "" while it does not run
-    started: int | None = None  # when its latest start was complete
+    begun: int | None = None  # when its latest start began: what it was started with was read then
+    started: int | None = None  # when that start was complete
     restarts: int = 0  # automatic ones
     result: str = "success"  # why its last run ended (systemd.service(5), $SERVICE_RESULT)
     cause: str = ""  # the same in words; "" while nothing is wrong

@@ -63,6 +63,7 @@ class WaitingRestarts:
         return is_held_up
 
     def _runs_before(self, worker: str, waits: RestartWait) -> bool:
-        """Whether an instance of it runs that was started before the change."""
+        """Whether an instance of it runs whose start began before the change: what changed while
+        it started, it has not read."""
         records = (each for whose, each in self._registry.records.items() if whose.worker == worker)
-        return any(each.seen.pid and (each.seen.started or 0) < waits.since_us for each in records)
+        return any(each.seen.pid and (each.seen.begun or 0) < waits.since_us for each in records)

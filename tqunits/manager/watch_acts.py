@@ -69,13 +69,14 @@ class WatchActs:
 
     def runs_from_us(self, worker: str) -> int | None:
         """When what the worker runs was read from its folder, in µs since 1970; None: nothing of it
-        runs. A release was read before it was made; a program of the folder at its start."""
+        runs. A release was read before it was made; a program of the folder when its start began, or
+        later."""
         records = [each for whose, each in self._registry.records.items() if whose.worker == worker]
         if not any(each.place.folder_use for each in records):  # else a link from before means nothing
             run = release_links.runs_of(self._layout, worker).get(1)
             if run is not None:
                 return self._read_us(worker, run)
-        starts = [each.seen.started for each in records if each.seen.pid and each.seen.started]
+        starts = [each.seen.begun for each in records if each.seen.pid and each.seen.begun]
         return min(starts, default=None)
 
     def _read_us(self, worker: str, release: str) -> int | None:
