@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,7 @@ from tqunits.host.configuration_files import CONFIGURATION, DROP_INS
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.manager.configuration_watch import ConfigurationWatch
 from tqunits.system.inotify import FolderWatches
+from tqunits.system.tree_watch import TreeWatches
 from tqunits.units import name, unitfile
 
 pytestmark = pytest.mark.loops("uvloop")  # the manager's loop
@@ -76,13 +78,21 @@ async def host(tmp_path: Path) -> AsyncIterator[Applied]:
     yield Applied(tmp_path)
 
 
-@pytest.fixture
-async def watch(host: Applied) -> AsyncIterator[ConfigurationWatch]:
-    folders = FolderWatches(asyncio.get_running_loop())
-    watch = ConfigurationWatch(host.layout, folders, host.apply, host.say)
+@asynccontextmanager
+async def watching(host: Applied) -> AsyncIterator[ConfigurationWatch]:
+    loop = asyncio.get_running_loop()
+    folders, trees = FolderWatches(loop), TreeWatches(loop)
+    watch = ConfigurationWatch(host.layout, folders, trees, host.apply, host.say)
     yield watch
     watch.close()
     folders.close()
+    trees.close()
+
+
+@pytest.fixture
+async def watch(host: Applied) -> AsyncIterator[ConfigurationWatch]:
+    async with watching(host) as found:
+        yield found
 
 
 async def test_a_change_is_applied_once(host: Applied, watch: ConfigurationWatch) -> None:
@@ -178,3 +188,56 @@ async def test_what_the_manager_may_not_read_is_said_with_the_remedy(host: Appli
         os.seteuid(0)
     assert f"Permission denied (chmod o+rX {host.folder / CONFIGURATION}" in host.said[0]
     assert host.said[0].endswith(watch.refused)
+
+
+async def test_a_folder_that_comes_long_after_the_first_is_watched(host: Applied, watch: ConfigurationWatch) -> None:
+    host.write("mode: production\n")
+    await host.has_said(1)
+    away = host.folder.rename(host.folder.with_name("away"))
+    await host.has_said(2)
+    (away / CONFIGURATION).write_text("mode: development\n")
+    away.rename(host.folder)
+    await host.has_said(3)
+    assert (host.count, watch.refused) == (3, "")
+
+
+@pytest.mark.parametrize("place", [CONFIGURATION, f"{DROP_INS}/10-more.yaml"])
+async def test_a_file_that_is_a_link_is_watched_where_it_lies(host: Applied, place: str) -> None:
+    checkout = host.folder.with_name("checkout.yaml")
+    checkout.write_text("log: {}\n")
+    host.write("", place)
+    (host.folder / place).unlink()
+    (host.folder / place).symlink_to(checkout)
+    host.install()
+    async with watching(host):
+        checkout.write_text("mode: production\n")
+        await host.has_said(1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize("place", [CONFIGURATION, "."])
+async def test_what_is_opened_to_the_manager_as_it_said_is_applied(roots: Path, place: str) -> None:
+    host = Applied(roots)
+    host.refusal = "somebody else can install nothing"
+    host.folder.joinpath(place).chmod(0o700)
+    os.seteuid(ALICE)
+    try:
+        async with watching(host) as watch:
+            await host.has_said(1)
+            assert "chmod o+rX" in watch.refused
+            os.seteuid(0)
+            host.write("mode: production\n")
+            host.folder.joinpath(place).chmod(0o755)
+            os.seteuid(ALICE)
+            await host.has_said(2)
+            assert host.said[1].endswith("has changed, and is applied")
+    finally:
+        os.seteuid(0)
+
+
+async def test_what_somebody_else_has_applied_is_not_unapplied(host: Applied, watch: ConfigurationWatch) -> None:
+    """A worker was refused, and with it the run of root's that has installed all the rest."""
+    await host.is_refused()
+    assert watch.unapplied() == host.refusal
+    host.install()
+    assert watch.unapplied() == ""

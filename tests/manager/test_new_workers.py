@@ -50,7 +50,7 @@ class Discovery:
     def folder_of(self, worker: str, *, was_left: bool) -> NewFolder:
         """One that is watched alone, without the others."""
         folder = written(self.directory / worker, **{YAML: f"path: /{worker}"})
-        return NewFolder(folder, self.folders, self.bench.tools, partial(self._try, worker), was_left=was_left)
+        return NewFolder(folder, self.bench.tools, partial(self._try, worker), was_left=was_left)
 
     def _try(self, worker: str) -> None:
         self.tried.append(worker)
@@ -194,3 +194,56 @@ async def test_who_makes_the_same_folder_again_and_again_waits(discovery: Discov
     discovery.new.follow(())
     await discovery.bench.until(lambda: discovery.bench.said_of("waits"))
     assert discovery.count == 0
+
+
+@pytest.fixture
+async def of_root(roots: Path) -> AsyncIterator[Discovery]:
+    """Below folders in which nobody but root can switch a link: no other link is followed."""
+    async with watch_bench() as bench:
+        found = Discovery(bench, roots)
+        yield found
+        found.close()
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+async def test_another_directory_in_the_place_of_the_first_is_watched(of_root: Discovery, kind: str) -> None:
+    """It comes when the first one has been gone for a while; also as a link that is switched."""
+    discovery, directory = of_root, of_root.directory
+    if kind == "link":
+        directory.symlink_to(directory.rename(directory.with_name("first")))
+    discovery.new.follow(())
+    directory.rename(directory.with_name("before"))
+    await discovery.bench.until(lambda: discovery.bench.said_of("are not noticed: No such file or directory"))
+    second = directory.with_name("second")
+    second.mkdir()
+    if kind == "link":
+        directory.symlink_to(second)
+    else:
+        second.rename(directory)
+    await discovery.bench.bells.all_is_told()
+    worker_folder(directory)
+    await discovery.has_tried(1)
+
+
+async def test_a_link_to_a_folder_that_gets_its_worker_yaml_later_is_a_worker(of_root: Discovery) -> None:
+    target = of_root.directory.with_name("checkout")
+    target.mkdir()
+    (of_root.directory / "api").symlink_to(target)
+    of_root.new.follow(())
+    written(target, **{YAML: "type: exec\n"})
+    await of_root.has_tried(1)
+
+
+async def test_a_folder_that_is_opened_to_us_as_we_said_is_tried(of_root: Discovery) -> None:
+    folder = worker_folder(of_root.directory)
+    folder.chmod(0o700)
+    os.seteuid(ALICE)
+    try:
+        of_root.new.follow(())
+        assert of_root.bench.said_of(f"chmod o+x {folder}") == 1
+        os.seteuid(0)
+        folder.chmod(0o755)
+        os.seteuid(ALICE)
+        await of_root.has_tried(1)
+    finally:
+        os.seteuid(0)

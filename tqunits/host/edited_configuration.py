@@ -26,10 +26,15 @@ def installed_digest(layout: Layout) -> str | None:
 
 def present_digest(layout: Layout) -> str:
     """The digest of the files as they are now. Raises TqunitsError for one that can not be read."""
-    folder = Path(layout.configuration)
-    paths = [folder / CONFIGURATION, *_drop_ins(folder / DROP_INS)]
-    found = (_content(path) for path in paths)
+    found = (_content(path) for path in present_files(layout))
     return source_digest(content for content in found if content is not None)
+
+
+def present_files(layout: Layout) -> list[Path]:
+    """tqunits.yaml, which may be missing, and the drop-ins that are there. Raises TqunitsError for
+    a folder that can not be read."""
+    folder = Path(layout.configuration)
+    return [folder / CONFIGURATION, *_drop_ins(folder / DROP_INS)]
 
 
 def _drop_ins(folder: Path) -> list[Path]:

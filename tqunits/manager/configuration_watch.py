@@ -2,12 +2,17 @@
 
 What is installed has their digest (host/edited_configuration.py), so a change is noticed whenever
 it was made, and is applied once: what is refused stays refused until it is edited again.
+
+Each file is watched by the way to it (system/path_watch.py): it may be a link into a checkout, the
+folder may be replaced by another one, and a chmod may open it to the manager.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +22,8 @@ from tqunits.host.configuration_files import CONFIGURATION, DROP_INS, is_drop_in
 from tqunits.layout import Layout
 from tqunits.manager import faults
 from tqunits.system.inotify import FolderWatch, FolderWatches
+from tqunits.system.path_watch import WatchedPath
+from tqunits.system.tree_watch import TreeWatches
 
 QUIET_S: Final = 0.1
 """Nothing more has to have changed for so long: an editor writes a file in several steps."""
@@ -29,6 +36,7 @@ class ConfigurationWatch:
         self,
         layout: Layout,
         folders: FolderWatches,
+        trees: TreeWatches,
         apply: Callable[[], Awaitable[str]],
         say: Callable[[str], None],
     ) -> None:
@@ -36,56 +44,88 @@ class ConfigurationWatch:
         self.refused = ""  # why it is not applied
         self._layout = layout
         self._folders = folders
+        self._trees = trees
         self._apply = apply
         self._say = say
         self._loop = asyncio.get_running_loop()
         self._asked = ""  # the digest that was applied last, whatever came of it
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._main: FolderWatch | None = None
+        self._ways: dict[Path, WatchedPath] = {}  # to the files
         self._drop_ins: FolderWatch | None = None
-        self._watch_both()
-        self._look_soon()
+        self._trouble = ""  # why changes are not noticed
+        self._watch()
+        self.look_soon()
+
+    def unapplied(self) -> str:
+        """Why the files, as they are now, are not applied; "" where they are, whoever has done
+        it."""
+        return self.refused if self.refused and not self._is_installed() else ""
 
     def close(self) -> None:
         """Watch no more. A run of root's goes on."""
         for each in (self._timer, self._task):
             if each is not None:
                 each.cancel()
-        for watch in (self._main, self._drop_ins):
+        for watch in (self._drop_ins, *self._ways.values()):
             if watch is not None:
                 watch.close()
 
-    def _watch_both(self) -> None:
-        """Each of the two may have been replaced by another folder, or have come."""
-        folder = Path(self._layout.configuration)
-        if self._main is None or not self._main.alive:
-            self._main = self._watched(folder, {CONFIGURATION, DROP_INS})
-        if self._drop_ins is None or not self._drop_ins.alive:
-            self._drop_ins = self._watched(folder / DROP_INS, None)
-
-    def _watched(self, folder: Path, names: set[str] | None) -> FolderWatch | None:
-        """`names`: of files that count; None: those of drop-ins."""
-
-        def on_change(name: str | None) -> None:
-            if name is None or (is_drop_in(name) if names is None else name in names):
-                self._look_soon()
-
-        try:
-            return self._folders.add(folder, on_change, self._look_soon)
-        except (FileNotFoundError, PermissionError):
-            return None  # what can not be read, the look says
-        except OSError as error:
-            self._say(f"changes of {folder} are not noticed: {error.strerror}; 'tqunits apply' applies them")
-            return None
-
-    def _look_soon(self) -> None:
+    def look_soon(self) -> None:
+        """Something may have changed."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(QUIET_S, self._look)
 
+    def _watch(self) -> None:
+        """Each way may lead elsewhere than before, and other drop-ins may be there."""
+        try:
+            self._watch_all()
+        except OSError as error:
+            trouble = error.strerror or str(error)
+        else:
+            trouble = ""
+        if trouble and trouble != self._trouble:
+            self._say(f"changes of {CONFIGURATION} are not noticed: {trouble}; 'tqunits apply' applies them")
+        self._trouble = trouble
+
+    def _watch_all(self) -> None:
+        """Raises OSError: no watch is left."""
+        folder = Path(self._layout.configuration) / DROP_INS
+        before, self._drop_ins = self._drop_ins, self._watched(Path(os.path.realpath(folder)))
+        if before is not None:
+            before.close()
+        wanted = {folder.with_name(CONFIGURATION), folder}
+        with suppress(TqunitsError):  # what can not be read, the look says
+            wanted.update(edited_configuration.present_files(self._layout))
+        for gone in self._ways.keys() - wanted:
+            self._ways.pop(gone).close()
+        for new in wanted - self._ways.keys():
+            self._ways[new] = WatchedPath(self._trees, new, self.look_soon)
+        for way in self._ways.values():
+            way.watch()
+
+    def _watched(self, folder: Path) -> FolderWatch | None:
+        """The folder of the drop-ins; None: it is not there, or may not be read. Raises OSError."""
+
+        def on_change(name: str | None) -> None:
+            if name is None or is_drop_in(name):
+                self.look_soon()
+
+        try:
+            return self._folders.add(folder, on_change, self.look_soon)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return None
+
+    def _is_installed(self) -> bool:
+        try:
+            present = edited_configuration.present_digest(self._layout)
+        except TqunitsError:
+            return False
+        return edited_configuration.installed_digest(self._layout) == present
+
     def _look(self) -> None:
-        self._watch_both()
+        self._watch()
         if self._task is None or self._task.done():
             self._task = faults.task(self._catch_up(), "a change of tqunits.yaml is not acted upon")
 

@@ -2,9 +2,11 @@
 installed yet.
 
 Such a folder is watched like a worker's (worker_watch.py), and installed when nothing in it changes
-any more: a clone or an upload is whole then. What is refused, or does not build, is tried again
-when something in its folder has changed, with growing pauses, because each try is a run of root's,
-and whoever may write the folder can cause it. All tries together have their share of root's time.
+any more: a clone or an upload is whole then. Until it has its worker.yaml, only the way to that is
+watched. The directory of all of them may be a link, be replaced, or be mounted later. What is
+refused, or does not build, is tried again when something in its folder has changed, with growing
+pauses, because each try is a run of root's, and whoever may write the folder can cause it. All
+tries together have their share of root's time.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -19,11 +22,13 @@ from typing import Final
 from tqunits.layout import WORKER_YAML
 from tqunits.lifecycle.work_share import OF_ROOT
 from tqunits.manager import faults
+from tqunits.manager.few_words import FewWords
 from tqunits.manager.folder_look import SettledFolder, WatchSubject
 from tqunits.manager.work_meter import WorkMeter
 from tqunits.manager.worker_watch import WatchTools, WorkerWatch
 from tqunits.system import closed_folders
 from tqunits.system.inotify import FolderWatch, FolderWatches
+from tqunits.system.path_watch import WatchedPath
 from tqunits.units import name
 from tqunits.units.watch_note import WatchNote
 
@@ -48,24 +53,21 @@ ApplyAll = Callable[[WorkMeter], Awaitable[str]]
 class NewFolder:
     """One folder that may become a worker."""
 
-    def __init__(
-        self, folder: Path, folders: FolderWatches, tools: WatchTools, try_it: Callable[[], None], *, was_left: bool
-    ) -> None:
+    def __init__(self, folder: Path, tools: WatchTools, try_it: Callable[[], None], *, was_left: bool) -> None:
         """`was_left`: its worker was uninstalled, so as it lies there now it is not wanted."""
         self._folder = folder
-        self._folders = folders
         self._tools = tools
         self._try_it = try_it
         self._loop = asyncio.get_running_loop()
         self._watch: WorkerWatch | None = None
-        self._waits: list[FolderWatch] = []
+        self._way = WatchedPath(tools.trees, folder / WORKER_YAML, self.look_again)
         self._tried = ""
         self._pause = FIRST_PAUSE_S
         self._not_before = 0.0
         self._was_left = was_left
         self._is_told = False  # that it is closed
         self._timer: asyncio.TimerHandle | None = None
-        self._look()
+        self.look_again()
 
     def close(self) -> None:
         """Watch it no more."""
@@ -73,20 +75,16 @@ class NewFolder:
             self._timer.cancel()
         if self._watch is not None:
             self._watch.close()
-        self._stop_waiting()
+        self._way.close()
 
-    def _look(self, _: str | None = None) -> None:
+    def look_again(self) -> None:
         """Wait for its worker.yaml, and then for its end of changing."""
         if self._watch is not None:
             return
-        self._stop_waiting()
-        for each in (self._folder, self._folder / "config"):
-            try:
-                self._waits.append(self._folders.add(each, self._look, self._look))
-            except OSError:
-                break  # it is not there, or not for the manager: there is nothing to wait for below it
+        with suppress(OSError):  # no watch is left: the next look at the directory looks here, too
+            self._way.watch()
         if self._has_yaml():
-            self._stop_waiting()
+            self._way.close()
             subject = WatchSubject(worker=self._folder.name, source=str(self._folder / WORKER_YAML), note=NOTE)
             self._watch = WorkerWatch(subject, self._tools, self._on_found)
 
@@ -104,11 +102,6 @@ class NewFolder:
         except OSError:
             return False
         return True
-
-    def _stop_waiting(self) -> None:
-        for each in self._waits:
-            each.close()
-        self._waits.clear()
 
     def _on_found(self, found: SettledFolder) -> None:
         what = f"{found.look.digest} {found.settings}"
@@ -138,7 +131,9 @@ class NewWorkers:
         self._loop = asyncio.get_running_loop()
         self._installed: Collection[str] = ()
         self._new: dict[str, NewFolder] = {}
+        self._way = WatchedPath(tools.trees, directory, self.look_again)
         self._watch: FolderWatch | None = None
+        self._words = FewWords(tools.say)
         self._task: asyncio.Task[None] | None = None
         self._is_asked = False  # for a run of root's that has not begun yet
         self._is_full = False
@@ -148,21 +143,35 @@ class NewWorkers:
     def follow(self, installed: Collection[str]) -> None:
         """These workers are installed."""
         left, self._installed = set(self._installed) - set(installed), installed
-        if self._watch is None or not self._watch.alive:
-            try:
-                self._watch = self._folders.add(self._directory, self._look)
-                self._trouble = ""
-            except OSError as error:
-                self._tell_trouble(error.strerror or str(error))
+        self._watch_directory()
         self._look_for(left)
+
+    def look_again(self) -> None:
+        """The directory may be another one than before, or what lies there may have changed."""
+        self._watch_directory()
+        self._look_for(())
+        for each in self._new.values():
+            each.look_again()
 
     def close(self) -> None:
         """Watch no more. A run of root's goes on."""
-        for each in (self._watch, *self._new.values()):
+        for each in (self._watch, self._way, *self._new.values()):
             if each is not None:
                 each.close()
         if self._task is not None:
             self._task.cancel()
+
+    def _watch_directory(self) -> None:
+        before = self._watch
+        try:
+            self._way.watch()
+            self._watch = self._folders.add(Path(os.path.realpath(self._directory)), self._look, self.look_again)
+        except OSError as error:
+            self._tell_trouble(error.strerror or str(error))
+        else:
+            self._trouble = ""
+        if before is not None and before is not self._watch:
+            before.close()
 
     def _look(self, _: str | None = None) -> None:
         self._look_for(())
@@ -175,12 +184,12 @@ class NewWorkers:
         self._tell_full(is_full=len(here) > MOST)
         for each in sorted(here - self._new.keys())[: MOST - len(self._new)]:
             folder = self._directory / each
-            self._new[each] = NewFolder(folder, self._folders, self._tools, self._ask, was_left=each in left)
+            self._new[each] = NewFolder(folder, self._tools, self._ask, was_left=each in left)
 
     def _tell_trouble(self, why: str) -> None:
-        """Once: each install has it looked at anew."""
+        """Once: each install has it looked at anew, and whoever may move it can do so for ever."""
         if why != self._trouble:
-            self._tools.say(f"new workers in {self._directory} are not noticed: {why}")
+            self._words.say(f"new workers in {self._directory} are not noticed: {why}")
         self._trouble = why
 
     def _tell_full(self, *, is_full: bool) -> None:

@@ -69,8 +69,8 @@ class WatchActs:
 
     def runs_from_us(self, worker: str) -> int | None:
         """When what the worker runs was read from its folder, in µs since 1970; None: nothing of it
-        runs. A release was read before it was made; a program of the folder when its start began, or
-        later."""
+        runs. A release was read before it was made; a program of the folder when its start began,
+        or later."""
         records = [each for whose, each in self._registry.records.items() if whose.worker == worker]
         if not any(each.place.folder_use for each in records):  # else a link from before means nothing
             run = release_links.runs_of(self._layout, worker).get(1)

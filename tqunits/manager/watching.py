@@ -88,10 +88,12 @@ class Watching:
         self._waiting = WaitingRestarts(registry, acts, layout, say)
         self._retry: asyncio.TimerHandle | None = None
         self._state = self._folders.add(Path(layout.state), self._on_state)
-        self._mounts = MountBell(loop, self.desk.look_again)
+        self._mounts = MountBell(loop, self._on_mount)
         everything = partial(applying.apply, None)
         self._configuration = (
-            ConfigurationWatch(layout, self._folders, everything, say) if orders.applies_configuration else None
+            ConfigurationWatch(layout, self._folders, self._trees, everything, say)
+            if orders.applies_configuration
+            else None
         )
         self._new = NewWorkers(orders.workers, self._folders, tools, everything) if orders.takes_new else None
         self._waiting.read()
@@ -106,7 +108,7 @@ class Watching:
     @property
     def unapplied(self) -> str:
         """Why tqunits.yaml, as it is, is not applied by itself; "" where it is."""
-        return self._configuration.refused if self._configuration is not None else ""
+        return self._configuration.unapplied() if self._configuration is not None else ""
 
     def on_change(self, _: Change) -> None:
         """The state of an instance has changed: its worker may be free for a restart."""
@@ -129,6 +131,14 @@ class Watching:
         if name in {None, self._layout.waiting.name}:
             self._waiting.read()
             self._look()
+
+    def _on_mount(self) -> None:
+        """Each path may lead to another file system."""
+        self.desk.look_again()
+        if self._configuration is not None:
+            self._configuration.look_soon()
+        if self._new is not None:
+            self._new.look_again()
 
     def _look(self) -> None:
         """Have those restarted who wait for it, once they are not being deployed."""

@@ -69,8 +69,9 @@ def _target(folder: str, name: str) -> str | None:
 class WatchedPath:
     """One path; it is watched when it was followed.
 
-    The owner follows it in a thread, before each look at what it leads to:
-    `renewal = watched.begin_look()`, in the thread `watched.follow(renewal)`, `renewal.end()`.
+    The owner follows it before each look at what it leads to: with `watch`, or, where a server may
+    not answer, in a thread: `renewal = watched.begin_look()`, in the thread
+    `watched.follow(renewal)`, `renewal.end()`.
     """
 
     def __init__(self, watches: TreeWatches, path: Path, on_change: Callable[[], None]) -> None:
@@ -102,6 +103,12 @@ class WatchedPath:
                 if descriptor is not None:
                     renewal.add(descriptor, below)
         self._names = frozenset(names)
+
+    def watch(self) -> None:
+        """Follow it on the loop. Raises OSError: no watch is left."""
+        renewal = self.begin_look()
+        self.follow(renewal)
+        renewal.end()
 
     def close(self) -> None:
         """Watch it no more."""
