@@ -14,7 +14,8 @@ import pytest
 from host.releases import written
 from manager.watched_folder import YAML, Bench, watch_bench, worker_folder
 
-from tqunits.manager import new_workers
+from tqunits.lifecycle.work_share import LEAST_US, OF_WORDS
+from tqunits.manager import new_workers, source_room
 from tqunits.manager.new_workers import NewFolder, NewWorkers
 from tqunits.manager.work_meter import WorkMeter
 from tqunits.system.inotify import FolderWatches
@@ -135,7 +136,7 @@ async def test_a_folder_that_goes_and_comes_back_is_new_again(discovery: Discove
     discovery.new.follow(())
     await discovery.has_tried(1)
     shutil.rmtree(folder)
-    await discovery.bench.bells.all_is_told()
+    discovery.new.follow(())
     worker_folder(discovery.directory)
     await discovery.has_tried(2)
 
@@ -247,3 +248,51 @@ async def test_a_folder_that_is_opened_to_us_as_we_said_is_tried(of_root: Discov
         await of_root.has_tried(1)
     finally:
         os.seteuid(0)
+
+
+async def test_who_makes_and_removes_folders_for_ever_does_not_fill_the_journal(roots: Path) -> None:
+    async with watch_bench() as bench:
+        discovery = Discovery(bench, roots)
+        folder = discovery.directory / "own"
+        os.seteuid(ALICE)
+        try:
+            for number in range(200):
+                os.seteuid(0)
+                written(folder, **{YAML: f"{number}"}).chmod(0o700)
+                os.seteuid(ALICE)
+                discovery.new.follow(())
+                os.seteuid(0)
+                shutil.rmtree(folder)
+                discovery.new.follow(())
+        finally:
+            os.seteuid(0)
+        assert bench.said_of("own is not looked at") <= OF_WORDS.free // LEAST_US + 1
+        discovery.close()
+
+
+async def test_many_files_in_new_folders_take_no_room_from_those_who_are_installed(discovery: Discovery) -> None:
+    discovery.bench.tools.room.take("installed", source_room.MOST)
+    folder = worker_folder(discovery.directory)
+    discovery.new.follow(())
+    await discovery.has_tried(1)
+    discovery.bench.tools.room.take("installed", source_room.MOST)
+    assert folder.exists()
+
+
+async def test_events_without_end_in_a_new_folder_begin_no_watch_anew(discovery: Discovery) -> None:
+    """A watch counts its events, and ends when they are too many; a new one would not know them."""
+    folder = discovery.directory / "api"
+    folder.mkdir()
+    discovery.new.follow(())
+    before = _last_watch()
+    for number in range(100):
+        (folder / str(number)).touch()
+        await discovery.bench.bells.all_is_told()
+    assert _last_watch() == before
+
+
+def _last_watch() -> int:
+    """The highest number of a watch for folders alone; each new one has a higher one."""
+    texts = [path.read_text() for path in Path("/proc/self/fdinfo").iterdir() if path.exists()]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("inotify wd:")]
+    return max(int(line.split()[1].removeprefix("wd:"), 16) for line in lines)
