@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.lifecycle.settling import REST, LastLook, Unrest, look_at
+from tqunits.lifecycle.settling import CHECKOUT_MAX_US, REST, LastLook, Unrest, look_at, may_put_off
 
 MS = 1000
 NOW = 60_000 * MS
@@ -41,3 +41,15 @@ def test_looks_take_a_twentieth_of_a_cpu_at_most(times: list[int], took: int, en
     begin = look_at(Unrest(*times), LastLook(took, ended), debounce=100 * MS, max_wait=2000 * MS)
     assert begin - ended >= REST * took
     assert begin >= min(times[1] + 100 * MS, times[0] + 2000 * MS)
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        pytest.param(None, True, id="the first time"),
+        pytest.param(NOW - CHECKOUT_MAX_US + 1, True, id="a checkout"),
+        pytest.param(NOW - CHECKOUT_MAX_US, False, id="one lock after the other"),
+    ],
+)
+def test_for_git_nobody_waits_for_ever(since: int | None, *, expected: bool) -> None:
+    assert may_put_off(since, NOW) is expected

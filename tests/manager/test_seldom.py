@@ -49,7 +49,7 @@ async def test_events_that_come_at_once_are_one() -> None:
     seldom.ask()
     await work.is_done(2)
     assert len(work.begins) == 2
-    assert work.begins[1] - work.begins[0] >= QUIET_S
+    assert round(work.begins[1] - work.begins[0], 3) >= QUIET_S  # the loop's clock counts ms
     seldom.close()
 
 
@@ -59,7 +59,7 @@ async def test_what_takes_long_is_done_the_more_seldom() -> None:
     seldom.now()
     seldom.ask()
     await work.is_done(2)
-    assert work.begins[1] - work.begins[0] >= REST * WORK_S
+    assert round(work.begins[1] - work.begins[0], 3) >= REST * WORK_S
     seldom.close()
 
 
@@ -69,7 +69,7 @@ async def test_it_is_done_again_after_a_while_and_not_when_it_is_closed() -> Non
     seldom = Seldom(work)
     begin = loop.time()
     seldom.now()
-    assert begin + AGAIN_S <= seldom.due <= loop.time() + AGAIN_S
+    assert round(begin + AGAIN_S, 3) <= round(seldom.due, 3) <= round(loop.time() + AGAIN_S, 3)
     seldom.ask()
     assert seldom.due < begin + AGAIN_S
     seldom.close()

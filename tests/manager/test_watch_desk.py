@@ -84,6 +84,26 @@ async def test_files_alone_are_watched_too(installed: Installed) -> None:
     assert installed.desk.workers.keys() == {"api"}
 
 
+async def test_files_alone_are_watched_on_a_host_with_many_workers(installed: Installed) -> None:
+    """The ledger has the drop-ins of all, and whoever writes a worker.yaml can make his long."""
+    entry = LedgerEntry(worker="api", source=str(installed.folder / YAML), watch=watch_note.note(ALL))
+    others = [LedgerEntry(worker=f"w{n}", source="/", watch="x" * 60_000) for n in range(30)]
+    Path(installed.layout.ledger).write_text(ledger.dump([entry, *others]))
+    installed.install(None)
+    assert installed.desk.workers.keys() == {"api"}
+
+
+async def test_a_long_and_hostile_name_is_told_shortly(installed: Installed) -> None:
+    installed.install(ALL)
+    installed.desk.workers["api"].watch.last_path = "\x1b[31m\udcff\n" * 3000 + "main.py"
+    [body] = watch_body.of_all(installed.desk, lambda _: True)
+    told = body["last_path"]
+    assert isinstance(told, str)
+    assert told.isprintable()
+    assert told.endswith("\\nmain.py")
+    assert len(told) < 300
+
+
 async def test_what_is_answered(installed: Installed) -> None:
     installed.install(ALL)
     watch = installed.desk.workers["api"].watch

@@ -19,7 +19,7 @@ from manager.watched_folder import ALL, YAML, Bench, subject_of, watch_bench, wo
 from tqunits.lifecycle.ignoring import MAX_TEXT
 from tqunits.lifecycle.work_share import OF_FLOODS
 from tqunits.manager.folder_look import SettledFolder
-from tqunits.manager.worker_watch import WatchState, WorkerWatch
+from tqunits.manager.worker_watch import MOST_WHY, WatchState, WorkerWatch
 from tqunits.system.inotify_queue import InotifyQueue
 from tqunits.system.path_watch import steps
 from tqunits.system.tree_watch import MAX_RATE
@@ -392,3 +392,28 @@ async def test_too_many_changes_beside_the_folder_count_like_those_in_it(
     (folder / "main.py").write_text("new")
     await bench.until(lambda: bench.said_of("more than 5000 changes in a second, again and again"))
     assert watch.state is WatchState.POLLS
+
+
+async def test_who_makes_one_lock_of_git_after_the_other_hides_no_change(
+    bench: Bench, folder: Path, watch: WorkerWatch
+) -> None:
+    """Above the folder he may be somebody else, and all his neighbours would wait."""
+    written(folder.parent, **{".git/index.lock": ""})
+    (folder / "main.py").write_text("new")
+    async with asyncio.timeout(60):
+        while watch.held_since is None:
+            await asyncio.sleep(0)
+    watch.held_since = 1  # a long time ago
+    found = await bench.finds(lambda now: now.look.digest != bench.found[0].look.digest)
+    assert found.look.sources.keys() == {"main.py", "lib/deep/er.py"}
+
+
+async def test_a_reason_with_long_and_hostile_names_is_told_shortly(bench: Bench, folder: Path) -> None:
+    deep = "/".join(["\x1b[31m\n" + "x" * 200] * 10)
+    written(folder, **{f"{deep}/.gitignore": "x\n" * MAX_TEXT})
+    watch = bench.watch(subject_of(folder))
+    await bench.until(lambda: watch.why)
+    assert watch.why.isprintable()
+    assert (len(watch.why), len(bench.said)) == (MOST_WHY, 1)
+    assert bench.said[0].isprintable()
+    watch.close()

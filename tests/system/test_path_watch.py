@@ -151,5 +151,5 @@ async def test_what_is_not_there_yet_is_told_when_it_comes(place: Path) -> None:
 
 async def follow(watched: WatchedPath) -> None:
     renewal = watched.begin_look()
-    await asyncio.to_thread(watched.follow, renewal)
+    await asyncio.to_thread(watched.follow, renewal.add)
     renewal.end()

@@ -3,15 +3,13 @@ development mode, where none is made."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tqunits.errors import TqunitsError
 from tqunits.host import this_host
 from tqunits.host.installed import folder_use, numbers_of, replicas, served
+from tqunits.host.ledger_file import ledger_entries
 from tqunits.layout import Layout
 from tqunits.model import Configuration, Worker, WorkerType
-from tqunits.system.files import read_text_if_exists
-from tqunits.units import ledger, release_mount
+from tqunits.units import release_mount
 from tqunits.units.folder_note import use_of
 
 
@@ -53,7 +51,7 @@ def _installed_source(worker: str, layout: Layout) -> str | None:
     here = replicas(worker, layout)
     if here:
         return here[0].ledger.source_hash
-    entry = ledger.load(read_text_if_exists(Path(layout.ledger))).get(worker)
+    entry = ledger_entries(layout).get(worker)
     return entry.source_hash if entry is not None else None
 
 

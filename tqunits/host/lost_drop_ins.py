@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
-from tqunits.errors import TqunitsError
+from tqunits.host.ledger_file import ledger_text
 from tqunits.layout import Layout
 from tqunits.system import files
 from tqunits.system.bus import Bus
@@ -22,7 +22,7 @@ from tqunits.units.observed import ObservedFile
 
 def forget(layout: Layout, workers: Collection[str]) -> None:
     """Remove these workers from the ledger, before they are removed from the host."""
-    before = _text(layout)
+    before = ledger_text(layout)
     if before is not None and any(entry.worker in workers for entry in ledger.load(before).values()):
         files.write_atomically(_path(layout), ledger.without(before, workers), ledger.MODE)
 
@@ -32,7 +32,7 @@ def lost(layout: Layout) -> tuple[LedgerEntry, ...]:
 
     Empty when there is no ledger, or we may not read it.
     """
-    entries = ledger.load(_text(layout)).values()
+    entries = ledger.load(ledger_text(layout)).values()
     return tuple(e for e in entries if e.drop_in is not None and files.is_absent(_drop_in(e, layout)))
 
 
@@ -78,10 +78,3 @@ def _written(layout: Layout) -> int:
     the file; the ctime can not be set back."""
     found = _path(layout).stat()
     return max(found.st_mtime_ns, found.st_ctime_ns)
-
-
-def _text(layout: Layout) -> str | None:
-    try:
-        return files.read_regular(_path(layout), ledger.MAX_LEDGER).decode("utf-8", "surrogateescape")
-    except (OSError, TqunitsError):
-        return None

@@ -4,13 +4,11 @@ note."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-from tqunits.errors import TqunitsError
+from tqunits.host.ledger_file import ledger_entries
 from tqunits.layout import Layout
-from tqunits.system import files
-from tqunits.units import ledger, watch_note
+from tqunits.units import watch_note
 from tqunits.units.watch_note import WatchNote
 
 
@@ -23,11 +21,8 @@ class WatchedFilesAlone(NamedTuple):
 
 
 def watched_files_alone(layout: Layout) -> Mapping[str, WatchedFilesAlone]:
-    """They, by their names; none where the file can not be read."""
-    try:
-        entries = ledger.load(files.read_text_if_exists(Path(layout.ledger)))
-    except (OSError, TqunitsError):
-        return {}
+    """They, by their names; none where the ledger can not be read."""
+    entries = ledger_entries(layout)
     noted = {each.worker: (each, watch_note.read(each.watch)) for each in entries.values() if each.watch}
     return {
         worker: WatchedFilesAlone(entry.source, note, entry.source_hash or "")

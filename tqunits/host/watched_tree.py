@@ -126,14 +126,16 @@ def change_in_words(before: Sources, now: Sources) -> str:
     changed = source_tree.changed_paths(before, now)
     if len(changed) == 1:
         [told] = source_tree.differences(before, now)
-        return _shortened(changed[0]) + told.removeprefix(changed[0])
-    names = ", ".join(map(_shortened, changed[:_MOST_NAMED]))
+        return shortened(changed[0]) + told.removeprefix(changed[0])
+    names = ", ".join(map(shortened, changed[:_MOST_NAMED]))
     more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
     return f"{len(changed)} files have changed: {names}{more}"
 
 
-def _shortened(path: str) -> str:
-    """The end of a path says more than its beginning."""
+def shortened(path: str) -> str:
+    """A path as it may be shown: printable, and no longer than a few lines. Its end says more than
+    its beginning. A path in a watched folder may have 25 KB, six times as much when it is made
+    printable."""
     text = printable(path)
     return text if len(text) <= _LONGEST_NAME else f"…{text[-_LONGEST_NAME:]}"
 

@@ -17,7 +17,7 @@ REST: Final = 20
 
 CHECKOUT_MAX_US: Final = 30_000_000
 """µs that a change waits for the end of a checkout of git: a lock that is older was left by one
-that was killed."""
+that was killed. And whoever may write above the folder could make one lock after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,12 @@ class LastLook:
 
     took: int  # µs of a CPU
     ended: int  # µs
+
+
+def may_put_off(since: int | None, now: int) -> bool:
+    """Whether a look may be put off for git. `since`: when the first one was, in µs; None: none
+    was."""
+    return since is None or now - since < CHECKOUT_MAX_US
 
 
 def look_at(unrest: Unrest, last: LastLook | None, *, debounce: int, max_wait: int) -> int:

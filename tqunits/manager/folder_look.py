@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
@@ -74,6 +75,7 @@ class FolderLook:
     results: Callable[[str], Collection[str]]
     tree: Renewal
     ways: Sequence[tuple[WatchedPath, Renewal]]  # to its settings
+    may_wait: bool = True  # for the end of a checkout
     took: int = 0  # µs of a CPU
 
     def perform(self) -> SettledFolder | None:
@@ -88,10 +90,10 @@ class FolderLook:
         subject, adding = self.subject, _Adding(self.tree)
         try:
             for path, renewal in self.ways:
-                path.follow(renewal)
+                path.follow(partial(adding.add, to=renewal))
         except OSError as error:
             adding.limit = _limit(error)
-        if is_checkout_running(subject.folder, time.time_ns()):
+        if self.may_wait and is_checkout_running(subject.folder, time.time_ns()):
             return None
         settings = _settings(subject)
         remote = remote_type(subject.folder)
@@ -117,14 +119,15 @@ class _Adding:
         self._most = fair_share()
         self._count = 0
 
-    def add(self, descriptor: int, path: str) -> None:
-        """Watch this folder. Raises OSError for another reason than a limit."""
+    def add(self, descriptor: int, path: str, to: Renewal | None = None) -> None:
+        """Watch this folder. `to`: None: the tree's own. Raises OSError for another reason than a
+        limit."""
         self._count += 1
         if self._count > self._most and self.limit is None:
             self.limit = beyond_share(self._most)
         if self.limit is None:
             try:
-                self._tree.add(descriptor, path)
+                (to or self._tree).add(descriptor, path)
             except OSError as error:
                 self.limit = _limit(error)
 

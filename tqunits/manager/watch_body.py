@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from tqunits.host.watched_tree import shortened
 from tqunits.manager.instance_metrics import MeasuredWatch
 from tqunits.manager.rights import Caller
 from tqunits.manager.watch_desk import WatchDesk
@@ -48,8 +49,8 @@ def _body(watched: WatchedWorker) -> Mapping[str, object]:
         "why": watch.why or None,
         "folders": watch.folders,
         "last_event_us": watch.last_event_us,
-        "last_path": watch.last_path,
-        "suspended": watched.suspended or None,
+        "last_path": None if watch.last_path is None else shortened(watch.last_path),
+        "suspended": shortened(watched.suspended) or None,
         "refused": watched.refused or None,
         "pause_s": round(watched.pause_s) or None,
     }

@@ -239,9 +239,9 @@ class WatchedWorker:
         self._own = self._own.after(changed, is_soon=was_suspended or self._is_soon(number))
         if self.suspended and not was_suspended:
             self._say(
-                f"{worker} is suspended: {self.suspended} has changed right after each of the last {MOST} "
-                "replacements, and the worker may write its folder; changes of it do nothing until another file "
-                f"changes, and 'tqunits deploy {worker}' deploys it nevertheless"
+                f"{worker} is suspended: {watched_tree.shortened(self.suspended)} has changed right after each of "
+                f"the last {MOST} replacements, and the worker may write its folder; changes of it do nothing until "
+                f"another file changes, and 'tqunits deploy {worker}' deploys it nevertheless"
             )
 
     def _is_soon(self, number: int) -> bool:

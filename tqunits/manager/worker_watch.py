@@ -20,13 +20,14 @@ from enum import StrEnum
 from typing import Final
 
 from tqunits.errors import TqunitsError
-from tqunits.lifecycle.settling import REST, LastLook, Unrest, look_at
+from tqunits.lifecycle.settling import REST, LastLook, Unrest, look_at, may_put_off
 from tqunits.lifecycle.work_share import OF_FLOODS, OF_QUESTIONS
 from tqunits.light_dataclass import dataclass
 from tqunits.manager.few_words import FewWords
 from tqunits.manager.folder_look import FolderLook, SettledFolder, WatchSubject
 from tqunits.manager.source_room import SourceRoom
 from tqunits.manager.work_meter import WorkMeter
+from tqunits.printable import printable
 from tqunits.system.path_watch import WatchedPath
 from tqunits.system.tree_watch import MAX_RATE, TreeWatches
 
@@ -35,6 +36,9 @@ SLOW_US: Final = 1_000_000
 
 CHECKOUT_S: Final = 0.1
 """Between two looks whether git has ended."""
+
+MOST_WHY: Final = 500
+"""Characters of a reason, which may name paths."""
 
 POLL_S: Final = 2.0
 """Between two looks where the kernel tells nothing; more where a look takes long (settling.py)."""
@@ -78,6 +82,7 @@ class WorkerWatch:
         self.why = ""  # why it polls, or is broken
         self.last_event_us: int | None = None  # µs since 1970
         self.last_path: str | None = None  # that this event was about
+        self.held_since: int | None = None  # µs; the first look that was put off, because git is at work
         self._tools = tools
         self._on_found = on_found
         self._loop = asyncio.get_running_loop()
@@ -189,16 +194,20 @@ class WorkerWatch:
             self.floods.charge(0)
         tree, ways = self._tree.begin_look(), [(each, each.begin_look()) for each in self._ways]
         known = self._found.look.sources if self._found is not None else {}
-        looking = FolderLook(self.subject, known, self._tools.results, tree, ways)
+        may_wait = may_put_off(self.held_since, _now())
+        looking = FolderLook(self.subject, known, self._tools.results, tree, ways, may_wait=may_wait)
         try:
             found = await self._loop.run_in_executor(self._thread(), looking.perform)
         except (TqunitsError, OSError) as error:
+            self.held_since = None
             self._fail(error)
         else:
             if found is None:
                 self._unrest = Unrest(_now(), _now())
+                self.held_since = self.held_since or _now()
                 await asyncio.sleep(CHECKOUT_S)
                 return
+            self.held_since = None
             for renewal in (tree, *(each for _, each in ways)):
                 renewal.end()
             if not self._saw_half(begun, looking.took):
@@ -241,7 +250,7 @@ class WorkerWatch:
     def _tell_trouble(self, why: str, *, is_broken: bool) -> None:
         """Say once what is the matter, and when it is over. Whoever may write the folder can have
         it begin and end for ever."""
-        worker = self.subject.worker
+        worker, why = self.subject.worker, printable(why[:MOST_WHY])[:MOST_WHY]
         if why and why != self.why:
             what = "changes of its files are not noticed" if is_broken else "its folder is looked at every few seconds"
             self._words.say(f"{worker}: {what}: {why}")

@@ -71,7 +71,7 @@ class WatchedPath:
 
     The owner follows it before each look at what it leads to: with `watch`, or, where a server may
     not answer, in a thread: `renewal = watched.begin_look()`, in the thread
-    `watched.follow(renewal)`, `renewal.end()`.
+    `watched.follow(renewal.add)`, `renewal.end()`.
     """
 
     def __init__(self, watches: TreeWatches, path: Path, on_change: Callable[[], None]) -> None:
@@ -91,9 +91,9 @@ class WatchedPath:
         """It is going to be followed."""
         return self._tree.begin_look()
 
-    def follow(self, renewal: Renewal) -> None:
-        """Watch each folder on the way as it is now, except for those that may not be read. Raises
-        OSError: no watch is left."""
+    def follow(self, add: Callable[[int, str], None]) -> None:
+        """Watch each folder on the way as it is now, except for those that may not be read. `add`:
+        that of the renewal, or whatever calls it and counts. Raises OSError: no watch is left."""
         names = set[str]()
         for folder, name in steps(self._path):
             below = folder[1:]
@@ -101,13 +101,13 @@ class WatchedPath:
             self._names |= names
             with _opened(folder) as descriptor:
                 if descriptor is not None:
-                    renewal.add(descriptor, below)
+                    add(descriptor, below)
         self._names = frozenset(names)
 
     def watch(self) -> None:
         """Follow it on the loop. Raises OSError: no watch is left."""
         renewal = self.begin_look()
-        self.follow(renewal)
+        self.follow(renewal.add)
         renewal.end()
 
     def close(self) -> None:
