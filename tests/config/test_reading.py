@@ -129,6 +129,16 @@ HOSTILE: dict[str, tuple[bytes, str, str]] = {
         "api.yaml:3:10",
         "nested more than 16 deep",
     ),
+    "long-by-aliases": (
+        b"a: &a " + b"x" * 30_000 + b"\nb: [" + b"*a, " * 100 + b"]",
+        "api.yaml:2:",
+        "more than 2097152 characters in its values",
+    ),
+    "long-by-aliases-of-lists": (
+        b"a: &a [" + b"x" * 30_000 + b"]\nb: [" + b"*a, " * 100 + b"]",
+        "api.yaml:2:",
+        "more than 2097152 characters in its values",
+    ),
     "alias-of-itself": (b"a: &a [*a]", "api.yaml:1:8", "no complete anchor &a before this alias"),
     "surrogate-half": (b'a: "\\ud800"', "api.yaml:1", ""),
     "not-a-character": (b'a: "\\UFFFFFFFF"', "api.yaml:1", ""),
@@ -144,6 +154,13 @@ def test_a_hostile_file_is_one_finding(content: bytes, place: str, message: str,
     (mistake,) = reading.mistakes
     assert str(mistake.node.mark).startswith(place)
     assert mistake.message.startswith(message)
+
+
+def test_a_worker_yaml_has_no_longer_a_text_than_its_units_can_hold() -> None:
+    found = api("path: /a\ntype: go\nenvironment: {A: &a " + "x" * 60_000 + ", B: *a}")
+    (mistake,) = found.diagnostics
+    assert str(mistake.mark).startswith("api.yaml:3:")
+    assert mistake.message.startswith("more than 100000 characters in its values")
 
 
 @events

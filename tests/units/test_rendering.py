@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from tqunits.config.nodes import MAX_WORKER_TEXT
 from tqunits.errors import TqunitsError
 from tqunits.host.routes import routes_snapshot
 from tqunits.model import (
@@ -34,6 +35,7 @@ from tqunits.routing.codec.document import files_alone, installed_routes, with_w
 from tqunits.routing.codec.schema import parse_snapshot
 from tqunits.routing.released_files import ReleasedFiles
 from tqunits.routing.snapshot import StaticFiles
+from tqunits.system.files import READ_LIMIT
 from tqunits.units import environment, name, sandbox
 from tqunits.units.rendering import refusals, render
 from tqunits.units.unitfile import last_value
@@ -583,3 +585,11 @@ def test_a_worker_is_started_again_for_ever_unless_a_number_is_written() -> None
         assert [line for line in one.drop_in("api").splitlines() if line.startswith("RestartPrevent")] == lines
         assert ("--unless /run/tqunits/backoff/api/given-up -- " in one.drop_in("api")) == bool(most)
         assert f"Backoff=1000000 30000000 {most} 300000000" in one.drop_in("api")
+
+
+def test_no_worker_yaml_makes_a_drop_in_longer_than_its_readers_take() -> None:
+    """With the characters that cost most when they are quoted."""
+    each = MAX_WORKER_TEXT // 4
+    one = worker("api", environment=tuple((f"A{number}", mark * each) for number, mark in enumerate('%\\$"')))
+    files = render(configuration(one), target(), dict.fromkeys(one.slots, 9000), TEMPLATES)
+    assert MAX_WORKER_TEXT < max(len(file.content.encode()) for file in files) < READ_LIMIT // 2

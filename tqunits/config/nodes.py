@@ -26,6 +26,15 @@ MAX_NODES = 20_000
 """A worker.yaml with every key has about 150 nodes. An alias counts with everything that it stands
 for (against a "billion laughs")."""
 
+MAX_TEXT = 2 << 20
+"""Characters of all values, counted in the same way: twice what a file may have. Without this bound
+50 KB of aliases to one long text were 60 MB of a unit file."""
+
+MAX_WORKER_TEXT = 100_000
+"""The same of a worker.yaml: 25 times one with every key. Nearly all of it gets into each drop-in
+of its instances, quoted in up to four characters for one, and whoever reads a drop-in takes 1 MiB
+(files.READ_LIMIT): a longer one would stop the install of all, and `ls`."""
+
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _FORBIDDEN = late_pattern("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Control characters, and the characters that YAML takes for a line end but editors do not (NEL,
@@ -165,9 +174,9 @@ def pure_events(text: str) -> Iterator[yaml.Event]:
     return yaml.parse(text, Loader=yaml.BaseLoader)
 
 
-def read(content: bytes, file: str, *, events: Events = fast_events) -> YamlReading:
-    """The nodes of one file. Never raises, whatever the bytes are. An empty file is an empty
-    mapping."""
+def read(content: bytes, file: str, *, events: Events = fast_events, most_text: int = MAX_TEXT) -> YamlReading:
+    """The nodes of one file, whose values have at most `most_text` characters. Never raises,
+    whatever the bytes are. An empty file is an empty mapping."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -181,11 +190,10 @@ def read(content: bytes, file: str, *, events: Events = fast_events) -> YamlRead
         place = _place(document, text, forbidden.start())
         mistake = YamlMistake(place, f"the character {ord(forbidden.group()):#04x} has no place in YAML", "remove it")
         return YamlReading(None, top, (mistake,))
-    return _compose(document, top, events(text))
+    return _compose(_Composer(document, events(text), most_text), document, top)
 
 
-def _compose(document: Document, top: Node, events: Iterator[yaml.Event]) -> YamlReading:
-    composer = _Composer(document, events)
+def _compose(composer: _Composer, document: Document, top: Node) -> YamlReading:
     try:
         root = composer.document_node()
     except _Stop as stop:
@@ -208,12 +216,14 @@ class _Stop(Exception):
 class _Composer:
     """Builds the nodes of one document from its events."""
 
-    def __init__(self, document: Document, events: Iterator[yaml.Event]) -> None:
+    def __init__(self, document: Document, events: Iterator[yaml.Event], most_text: int) -> None:
         self.mistakes: list[YamlMistake] = []
+        self._most_text = most_text
         self._document = document
         self._events = events
-        self._anchors: dict[str, tuple[Node, int, int]] = {}  # node, count of its nodes, height
+        self._anchors: dict[str, tuple[Node, int, int, int]] = {}  # node, count of its nodes, characters, height
         self._count = 0
+        self._text = 0  # characters
         self._height = 0  # the deepest level so far, for the height of an anchored node
 
     def document_node(self) -> Node:
@@ -231,16 +241,16 @@ class _Composer:
     def _node(self, event: yaml.Event, depth: int) -> Node:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
-        before = self._count
+        before, text = self._count, self._text
         outer, self._height = self._height, depth
-        self._charge(event, 1, depth)
+        self._charge(event, 1, len(event.value) if isinstance(event, yaml.ScalarEvent) else 0, depth)
         tag = getattr(event, "tag", None)
         if tag is not None:
             raise _Stop(self._place(event), f"the tag {tag} has no meaning here", "write the value without it")
         node = self._content(event, depth)
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
-            self._anchors[anchor] = (node, self._count - before, self._height - depth)
+            self._anchors[anchor] = (node, self._count - before, self._text - text, self._height - depth)
         self._height = max(outer, self._height)
         return node
 
@@ -255,15 +265,19 @@ class _Composer:
         known = self._anchors.get(event.anchor or "")
         if known is None:
             raise _Stop(self._place(event), f"no complete anchor &{event.anchor} before this alias")
-        node, count, height = known
-        self._charge(event, count, depth + height)
+        node, count, text, height = known
+        self._charge(event, count, text, depth + height)
         self._height = max(self._height, depth + height)
         return node
 
-    def _charge(self, event: yaml.Event, nodes: int, depth: int) -> None:
+    def _charge(self, event: yaml.Event, nodes: int, text: int, depth: int) -> None:
         self._count += nodes
+        self._text += text
         if self._count > MAX_NODES:
             raise _Stop(self._place(event), f"more than {MAX_NODES} values (aliases count with all they stand for)")
+        if self._text > self._most_text:
+            limit = f"more than {self._most_text} characters in its values (aliases count with all they stand for)"
+            raise _Stop(self._place(event), limit)
         if depth > MAX_DEPTH:
             raise _Stop(self._place(event), _TOO_DEEP)
 

@@ -177,7 +177,7 @@ def _scaled(values: Values) -> Mapping[str, Value]:
 
 def _draft(text: WorkerText, server: ServerResult, problems: list[NodeProblem]) -> Draft:
     defaults, number = server.defaults, server.scale.get(text.name)
-    reading = _read(text.text, problems)
+    reading = _read(text.text, problems, nodes.MAX_WORKER_TEXT)
     name = _valid_name(text.name, reading.top, problems)
     entries = _flatten(reading, WORKER_SCHEMA, problems).entries
     is_readable = isinstance(reading.root, MapNode)
@@ -215,8 +215,8 @@ def _worker(text: WorkerText, values: Values, common: str, mode: Mode) -> Worker
     )
 
 
-def _read(text: Text, problems: list[NodeProblem]) -> YamlReading:
-    reading = nodes.read(text.content, str(text.path))
+def _read(text: Text, problems: list[NodeProblem], most_text: int = nodes.MAX_TEXT) -> YamlReading:
+    reading = nodes.read(text.content, str(text.path), most_text=most_text)
     problems += (NodeProblem(mistake.node, mistake.message, mistake.hint) for mistake in reading.mistakes)
     if text.writable_by_others:
         message = "others may write this file: who can change it decides what runs here"
