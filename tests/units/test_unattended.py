@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import pytest
 
 from tqunits.host.plan import make_plan
-from tqunits.model import Enabled, Worker
+from tqunits.model import Enabled, Listen, OriginKind, SettingOrigin, Worker
 from tqunits.units import name
 from tqunits.units.observed import Observed
 from tqunits.units.rendering import RenderedFile
@@ -140,6 +141,28 @@ def test_the_router_takes_its_changes_one_process_after_the_other() -> None:
     plain, secure = configuration(worker("api")), configuration(worker("api"), tls=ONE_CERTIFICATE)
     made = make_plan(desired(secure), installed(desired(plain)), UNATTENDED)
     assert Restart((name.proxy(1),)) in made.steps
+
+
+def test_whoever_listens_otherwise_to_and_fro_restarts_neither_the_router_nor_the_manager() -> None:
+    """Both have the groups of all workers whose sockets they open. A command that somebody types
+    takes away what is not needed any more."""
+    unix, tcp = configuration(replace(worker("api"), listen=Listen.UNIX)), configuration(worker("api"))
+    host = installed(desired(unix))
+    made = make_plan(desired(tcp), host, UNATTENDED)
+    assert jobs(made) == []
+    written = {step.file.unit for step in made.steps if isinstance(step, WriteFile)}
+    assert API in written
+    assert written.isdisjoint(name.IN_GROUPS)
+    steps = make_plan(desired(tcp), host, Options(now=True)).steps
+    assert {step.file.unit for step in steps if isinstance(step, WriteFile)} > set(name.IN_GROUPS)
+
+
+def test_whoever_has_files_served_from_a_home_to_and_fro_restarts_neither() -> None:
+    """The router's sandbox shows the homes where it serves files there."""
+    plain = replace(worker("api"), folder=PurePosixPath("/home/ann/api"))
+    served = replace(plain, origins={"static.directory": SettingOrigin(kind=OriginKind.WORKER, mark=None)})
+    made = make_plan(desired(configuration(plain)), installed(desired(configuration(served))), UNATTENDED)
+    assert {step.file.unit for step in made.steps if isinstance(step, WriteFile)}.isdisjoint(name.IN_GROUPS)
 
 
 def test_a_home_that_is_to_go_waits_for_a_restart() -> None:

@@ -69,7 +69,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     """Decide what to do. Writes nothing and asks nothing."""
     gone = _orphans(desired, observed)
     leaving = gone if options.prune else ()
-    desired = _with_staying(desired, observed, leaving=leaving)
+    desired = _with_staying(desired, observed, leaving=leaving, is_unattended=options.unattended)
     unit_writes = (*_writes(desired.units, observed), *_refits(desired, observed, leaving=leaving))
     foreign = () if options.replace else _foreign(unit_writes)
     waiting = () if options.now else turnover.waiting(unit_writes, observed)
@@ -222,13 +222,14 @@ def _orphans(desired: Desired, observed: Observed) -> tuple[str, ...]:
     return tuple(sorted((installed | (routed - desired.files_alone)) - desired.workers))
 
 
-def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[str]) -> Desired:
+def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[str], is_unattended: bool) -> Desired:
     """The shared files, completed with the installed workers that have no files in this plan and
-    are not removed."""
+    are not removed; where nobody looks on, with what router and manager have for any worker."""
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     drop_ins = [(ledger.worker, file.content) for file in observed.files.values() for ledger in _ledgers([file])]
     staying = [(worker, text) for worker, text in drop_ins if worker not in rendered and worker not in leaving]
     accounts = frozenset(account for _, text in staying for account in shared.accounts_of(text))
+    members = frozenset(a for _, text in (drop_ins if is_unattended else staying) for a in shared.accounts_of(text))
     gone = {worker for worker in _orphans(desired, observed) if worker not in leaving}
     served = {*(worker for worker, _ in staying), *gone, *desired.left_alone}  # static ones have no drop-in
 
@@ -243,10 +244,12 @@ def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[s
         if file.unit is None:
             return replace(file, content=shared.with_accounts(file.content, found.content, accounts))
         if file.unit in name.IN_GROUPS:
-            return replace(file, content=shared.with_groups(file.content, found.content, accounts))
+            content = shared.with_open_folders(file.content, found.content) if is_unattended else file.content
+            return replace(file, content=shared.with_groups(content, found.content, members))
         return file
 
-    return replace(desired, units=tuple(map(kept, desired.units)), routes=kept(desired.routes)) if served else desired
+    is_more = served or is_unattended
+    return replace(desired, units=tuple(map(kept, desired.units)), routes=kept(desired.routes)) if is_more else desired
 
 
 def _ledgers(files: Iterable[ObservedFile | RenderedFile]) -> Iterable[unitfile.Ledger]:

@@ -8,6 +8,9 @@ and at the next boot systemd-sysusers makes every account that is still in sysus
 A folder that has vanished does not mean that the worker must stop: a mount may be missing, or a
 deploy half done. Until the worker is removed, it keeps its account and the router's access to its
 socket. If nothing else has changed, the file is returned exactly as it is installed (`before`).
+
+A run that nobody watches takes nothing away from the router and the manager either: whoever may
+write one worker.yaml could switch `listen` to and fro, and each time both would be restarted.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from tqunits.model import account_of, build_account_of
 from tqunits.units import unitfile
 
 _GROUPS = "SupplementaryGroups="
+_FOLDERS = (("ProtectHome=yes", "ProtectHome=read-only"), ("PrivateTmp=yes", "PrivateTmp=no"))
 
 
 def accounts_of(drop_in: str) -> frozenset[str]:
@@ -43,6 +47,15 @@ def with_groups(unit: str, before: str, groups: Collection[str]) -> str:
     if not kept or without_groups(before, kept) == unit:
         return before if kept else unit
     return f"{unit}\n[Service]\n{_GROUPS}{' '.join(kept)}\n"
+
+
+def with_open_folders(unit: str, before: str) -> str:
+    """The unit of the router, or of the manager, whose sandbox shows the folders that it showed
+    before."""
+    for closed, opened in _FOLDERS:
+        if f"\n{opened}\n" in before:
+            unit = unit.replace(f"\n{closed}\n", f"\n{opened}\n")
+    return unit
 
 
 def without_accounts(sysusers: str, accounts: Collection[str]) -> str:
