@@ -46,6 +46,20 @@ def test_the_journal_is_readable(machine: Machine) -> None:
     assert "a line of a unit" in machine.journal("journal-test.service")
 
 
+def test_from_a_cursor_on_no_line_of_a_unit_is_missing_and_none_is_older(machine: Machine) -> None:
+    """Also where its own line is the first one after it."""
+    unit, program = "cursor-test.service", "echo older; read line < /run/cursor-test; echo newer; exec sleep 4711"
+    machine.run(["mkfifo", "/run/cursor-test"])
+    machine.run(["systemd-run", "--quiet", f"--unit={unit}", "sh", "-c", program])
+    machine.wait_for_log(unit, "older")
+    machine.run(["sh", "-c", "logger --tag other 'of somebody else'; journalctl --sync"])
+    since = machine.cursor()
+    machine.run(["sh", "-c", "echo now > /run/cursor-test"])
+    machine.wait_for_log(unit, "newer")
+    assert machine.journal(unit, since).split() == ["newer"]
+    machine.systemctl("stop", unit)
+
+
 @pytest.fixture
 def limited(machine: Machine) -> str:
     """A running unit with the three limits."""

@@ -18,6 +18,7 @@ from typing import Self
 
 POLL_SECONDS = 0.02  # how often we poll a condition that has no event to wait for: the first interval
 MOST_POLL_SECONDS = 0.1  # the longest; a poll starts programs in the machine: 50 a second take a third of a CPU
+_CURSOR = "test-cursor"  # the identifier of our own lines
 TAIL_LINES = 60  # of the journal, for the report of a failed test
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -167,15 +168,20 @@ class Host(abc.ABC):
     # The journal
 
     def journal(self, unit: str | None = None, *args: str) -> str:
-        """The messages of a unit, or of all, in this boot, oldest first, without time and host."""
+        """The messages of a unit, or of all, in this boot, oldest first, without time and host.
+
+        With a unit and --after-cursor=, journalctl of systemd 252 skips the first entry. The entry
+        of `cursor` is of no unit of ours, so it may as well begin there."""
         only = [f"--unit={unit}"] if unit else []
-        return self.run(["journalctl", "--boot", "--output=cat", "--no-pager", *only, *args]).stdout
+        from_here = [each.replace("--after-cursor=", "--cursor=") if unit else each for each in args]
+        return self.run(["journalctl", "--boot", "--output=cat", "--no-pager", *only, *from_here]).stdout
 
     def cursor(self) -> str:
         """The argument with which `journal` returns only what comes from here on, and nothing of
         earlier tests."""
-        said = self.run(["journalctl", "--lines=1", "--show-cursor", "--quiet"]).stdout
-        return f"--after-cursor={said.rpartition('-- cursor: ')[2].strip()}"
+        line = f"systemd-cat --identifier={_CURSOR} echo 'from here on'; journalctl --sync;"
+        line += f" journalctl --identifier={_CURSOR} --lines=1 --show-cursor --quiet"
+        return f"--after-cursor={self.run(['sh', '-euc', line]).stdout.rpartition('-- cursor: ')[2].strip()}"
 
     def journal_tail(self, unit: str | None = None, lines: int = TAIL_LINES) -> str:
         """The end of the journal, for the report of a failed test."""
