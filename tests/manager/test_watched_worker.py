@@ -4,6 +4,7 @@ written down."""
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -262,6 +263,21 @@ async def test_new_rules_that_are_applied_with_the_settings_are_no_change_of_a_s
     await desk.bench.until(lambda: watched.rests)
     await desk.looked()
     assert desk.acts.done == ["apply"]
+
+
+async def test_what_was_written_anew_without_a_change_is_none_by_other_rules_either(desk: Desk) -> None:
+    desk.acts.runs_from = time.time_ns() // 1000
+    watched = desk.begin()
+    await desk.looked()
+    (desk.folder / "main.py").unlink()
+    desk.edit(**{"main.py": "1"})
+    await desk.looked()
+    watched.follow(subject_of(desk.folder, replace(ALL, ignore=("x/",))), "other")
+    await desk.looked()
+    assert desk.acts.done == []
+    watched.follow(subject_of(desk.folder), "others again")
+    desk.edit(**{"main.py": "2"})
+    assert len(await desk.did(1)) == 1
 
 
 async def test_a_file_that_has_gone_with_the_edit_of_the_rules_is_a_change(desk: Desk) -> None:

@@ -82,6 +82,7 @@ class WatchedWorker:
         self._task: asyncio.Task[None] | None = None
         self._number: int | None = None  # of the last deploy
         self._sources: Sources | None = None  # that were last acted upon; None: an earlier manager did
+        self._before: Sources = {}  # what was last acted upon while it was watched in another way
         self._seen: Sources | None = None  # at the last change: while it is suspended, more than was acted upon
         self._own = OwnChanges()
         self.applies, self.deploys = WorkMeter(OF_ROOT), WorkMeter(OF_DEPLOYS)
@@ -113,6 +114,7 @@ class WatchedWorker:
         if subject != self.subject:
             self.watch.close()
             self._keep_due(subject)
+            self._before = self._sources or {}
             self.subject, self._found, self._sources = subject, None, None
             self._own = OwnChanges()
             self.watch = self._begun()
@@ -150,6 +152,7 @@ class WatchedWorker:
         scope = scope_of(self.subject.note)
         if self._acted is None or self._acted.scope != scope:
             self._remember(self._first(found, scope))
+        self._before = {}
         if self._sources is None and self._acted is not None and self._acted.sources == found.look.digest:
             self._sources = found.look.sources
         self._act_soon()
@@ -158,7 +161,7 @@ class WatchedWorker:
         """What counts as acted upon where nothing was, or where other files count than then: what
         lies there, unless it has changed since it was read for what runs."""
         since, acted = self._acts.runs_from_us(self.subject.worker), self._acted
-        is_newer = since is not None and _newest_us(found.look.sources) > since
+        is_newer = since is not None and _newest_us(found.look.sources, self._before) > since
         is_due = is_newer or (acted is not None and not acted.sources)
         settings = found.settings if acted is None else acted.settings
         return Acted("" if is_due else found.look.digest, settings, scope)
@@ -256,6 +259,8 @@ class WatchedWorker:
             self._say(f"{self.subject.worker}: what was done is not written down, and may be done once more: {error}")
 
 
-def _newest_us(sources: Sources) -> int:
-    """When a source was changed last, in µs since 1970; nobody can set that time."""
-    return max((max(each.modified, each.changed) for each in sources.values()), default=0) // 1000
+def _newest_us(sources: Sources, known: Sources) -> int:
+    """When a source was changed last, in µs since 1970; nobody can set that time. Those do not
+    count that are `known` with the same content: a file that was copied over itself is new."""
+    new = (each for path, each in sources.items() if path not in known or known[path].is_what != each.is_what)
+    return max((max(each.modified, each.changed) for each in new), default=0) // 1000
