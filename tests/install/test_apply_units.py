@@ -268,6 +268,24 @@ def test_it_waits_for_another_tqunits_and_then_reads_all_files_again(host: Site)
     assert said.count("tq-worker@alpha.service still runs as it was") == 2
 
 
+def test_a_stop_of_all_ends_one_that_waits(host: Site) -> None:
+    """It may wait for `tqunits uninstall --all`."""
+    host.worker("alpha")
+    host.install()
+    since = host.machine.cursor()
+    holder = host.machine.start(["flock", LOCK, "sh", "-c", "echo held; cat"], stdin=PIPE)
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    both = (ALL, one("alpha"))
+    host.machine.systemctl("start", "--no-block", *both)
+    host.machine.wait_until(lambda: all("is at work" in host.machine.journal(unit, since) for unit in both))
+    host.machine.systemctl("stop", "tq.target")
+    assert [host.machine.show(unit, "Result") for unit in both] == ["signal", "signal"]
+    with holder:
+        holder.stdin.close()
+
+
 def test_settings_do_not_wait_for_the_build_of_a_deploy(host: Site) -> None:
     """In development mode it builds in the folder, under the lock of the worker's releases."""
     host.server("mode: development\n")

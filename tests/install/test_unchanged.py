@@ -15,6 +15,8 @@ pytestmark = pytest.mark.machine
 TEMPLATES = "/etc/tqunits/unit-templates"
 UPGRADED = f"{TEMPLATES}/tq-worker@.service.j2"
 SHIPPED = "/opt/tqunits/unit-templates/tq-worker@.service.j2"
+LOCK = "/run/tqunits/install.lock"
+PIPE = -1  # subprocess.PIPE
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +93,27 @@ def test_what_is_removed_with_its_ledger_kept_comes_back_as_it_was(site: Site) -
     site.machine.wait_until(lambda: site.get("/api/health")[0] == 200)
     assert site.machine.show("tq-worker@api.service", "UnitFileState") == "enabled"
     assert site.machine.show("tq-worker@off.service", "ActiveState") == "inactive"
+
+
+@pytest.mark.parametrize(
+    "words", [("install", "--unchanged"), ("uninstall", "--all", "--keep-ledger")], ids=["install", "uninstall"]
+)
+def test_dpkg_waits_for_another_tqunits(site: Site, words: tuple[str, ...]) -> None:
+    site.worker("api")
+    site.install()
+    upgrade(site)
+    run = [site.machine.tqunits_path, *site.options, *words]
+    with site.machine.start(["flock", LOCK, "sh", "-c", "echo held; cat"], stdin=PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        waiting = site.machine.start(run)
+        assert waiting.stderr is not None
+        assert "another tqunits is at work" in waiting.stderr.readline()
+        holder.stdin.close()
+    said, errors = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, said + errors
+    assert site.machine.exists(site.drop_in("api")) == ("--unchanged" in words)
 
 
 @pytest.mark.parametrize(

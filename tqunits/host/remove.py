@@ -4,6 +4,7 @@ their units are removed, then their data."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tqunits.host.leftovers import remnants
 from tqunits.host.observe import observe
 from tqunits.host.plan import removal
 from tqunits.host.premises import Premises
-from tqunits.host.progress import Endings, Tell
+from tqunits.host.progress import Endings, Tell, Turn
 from tqunits.host.purge import Remains
 from tqunits.host.sources import workers_directory
 from tqunits.layout import Layout
@@ -71,7 +72,7 @@ class Removal:
 def remove(departure: Departure, premises: Premises, tell: Tell, *, timeout_us: int) -> Removal:
     """Remove them. Raises TqunitsError for what can not be removed, after everything else is."""
     layout = premises.layout
-    with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock)):
+    with Bus(user_mode=premises.user_mode) as bus, _turn(departure, layout, tell):
         observed = _observed(layout, bus)
         _forget_ledger(departure, layout)
         plan, stored = _plan(departure, layout, observed), _stored(departure, layout)
@@ -85,6 +86,13 @@ def remove(departure: Departure, premises: Premises, tell: Tell, *, timeout_us: 
         if departure.purge and (departure.is_all or is_done):
             _purge(departure, premises, bus, tell, users_too=bool(stored.users))
     return Removal(plan=plan, stored=stored, endings=ended)
+
+
+def _turn(departure: Departure, layout: Layout, tell: Tell) -> AbstractContextManager[bool]:
+    """The lock of whoever changes what is installed. A package that is removed takes its programs
+    along, so it waits for tq-apply, instead of leaving units without a program."""
+    wait = (lambda holder: tell(Turn(holder))) if departure.keep_ledger else False
+    return files.lock(Path(layout.install_lock), wait=wait)
 
 
 def outlook(departure: Departure, premises: Premises) -> Removal:

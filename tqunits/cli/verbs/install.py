@@ -34,8 +34,8 @@ installed; changes of the router in tqunits.yaml are applied all the same.
 
 --unchanged takes only installed workers whose YAML was not edited since; install names the others
 and leaves them. It builds, starts, restarts and stops no worker, enables and disables none, and
-refuses a tqunits.yaml that was edited. With --now the router's processes take their changes. The
-Debian package runs this after an upgrade of tqunits.
+refuses a tqunits.yaml that was edited. With --now the router's processes take their changes. While
+another tqunits is at work it waits. The Debian package runs this after an upgrade of tqunits.
 
 If workers are installed and their folder is not there, install does nothing: its disk may not be
 mounted. --prune also does nothing if that folder has no worker, or if workers were installed from
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     options = Options(
         now=arguments.now, prune=arguments.prune, replace=arguments.replace, routers_alone=arguments.unchanged
     )
-    return perform(arguments, context, options, workers_meant(arguments.names))
+    return perform(arguments, context, options, workers_meant(arguments.names), waits=bool(arguments.unchanged))
 
 
 def perform(

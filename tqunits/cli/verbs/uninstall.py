@@ -5,7 +5,8 @@ removed; their folders and YAML are yours and stay, so the next 'tqunits install
 With --all everything that tqunits has written is removed: every unit, the router's socket, the
 users' sysusers.d file. --keep-ledger leaves the record of what was installed
 (/var/lib/tqunits/ledger.json): the next install, of whatever workers, brings all of it back as it
-was, the ports included. Removing the Debian package does that.
+was, the ports included. Removing the Debian package does that, so with --keep-ledger another
+tqunits that is at work is waited for; without it, it is refused.
 
 Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given.
 Drop-ins of your own stay. The user tqunits, users of workers that are gone already, and the access
