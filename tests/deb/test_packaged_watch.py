@@ -120,6 +120,18 @@ def test_nothing_of_the_watch_is_left_when_the_package_is_gone(
     assert transient.made(container) == []
 
 
+def test_a_host_that_enables_nothing_by_default_keeps_what_is_enabled(
+    container: Container, developing: PackagedHost
+) -> None:
+    """`systemctl preset-all` there would stop the watch at the next boot (systemd.preset(5))."""
+    container.write("/etc/systemd/system-preset/99-nothing.preset", "disable *\n")
+    rows = container.systemctl("list-unit-files", "--no-legend", "--state=enabled", "tq*").splitlines()
+    presets = {unit: preset for unit, _, preset in map(str.split, rows)}
+    assert {"tq-manager.service", "tq-secrets.path", "tq.target"} <= presets.keys()
+    assert {unit for unit, preset in presets.items() if preset != "enabled"} == set()
+    assert developing.machine.show(API, "UnitFilePreset") == "disabled"
+
+
 def waiters(container: Container) -> int:
     """How many wait for the lock of whoever changes what is installed (proc(5), /proc/locks)."""
     inode = container.run(["stat", "--format=%i", LOCK]).stdout.strip()
