@@ -507,6 +507,7 @@ class Server:
 
     source: PurePosixPath  # tqunits.yaml, whether or not it exists
     source_hash: str = field(compare=False)  # sha256 of it and its drop-ins, hex: another text may mean the same
+    settings_hash: str = field(compare=False)  # sha256, hex, of what these files set, whatever their comments say
     mode: Mode
     listen: tuple[str, ...]  # HOST:PORT, [HOST]:PORT or /absolute/path.sock
     workers: WorkersSettings

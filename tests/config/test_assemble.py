@@ -29,7 +29,7 @@ COPIES = [row for row in SETTINGS if row not in NO_COPIES]
 OTHERWISE = {
     File.WORKER: """name folder source source_hash not_roots origins command release_command group environment_file
         credentials sandbox build.fetch runtime.language signals.watchdog has_surge in_development""",
-    File.SERVER: """source source_hash workers.directory workers.not_roots tls.certificate tls.key bounds
+    File.SERVER: """source source_hash settings_hash workers.directory workers.not_roots tls.certificate tls.key bounds
         allowances trusted origins""",
 }
 """The fields that no setting fills directly: config/assemble.py, host/sources.py or, last of all,

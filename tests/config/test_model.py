@@ -139,6 +139,15 @@ def test_the_hash_changes_with_the_file_and_with_the_defaults() -> None:
     assert common == valid("path: /a\ntype: go", "# other layout\ndefaults:\n  limits:\n    tasks_max: 9").source_hash
 
 
+def test_the_hash_of_settings_changes_with_what_they_say_alone() -> None:
+    text = "mode: development\ndefaults: {limits: {tasks_max: 9}}"
+    same = "# Other comments.\ndefaults:\n  limits:\n    tasks_max: 9 # more\nmode: 'development'\n"
+    assert server(same).server.settings_hash == server(text).server.settings_hash
+    assert server(same).server.source_hash != server(text).server.source_hash
+    others = ("", "mode: development", text.replace("9", "8"), text.replace("mode: development", "mode: production"))
+    assert server(text).server.settings_hash not in {server(other).server.settings_hash for other in others}
+
+
 def test_below_a_root_everything_is_relative_to_it() -> None:
     root = PurePosixPath("/home/me/site")
     result = parse_server(None, [], source=root / "config/tqunits.yaml", root=root)

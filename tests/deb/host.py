@@ -9,7 +9,8 @@ from pathlib import Path
 from install.folder import ROOT, WorkersFolder
 from machine import Host
 
-APT_GET = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--allow-downgrades")
+_KEEP = "Dpkg::Options::=--force-confold"  # what an administrator has edited stays, and nobody is asked
+APT_GET = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--allow-downgrades", "-o", _KEEP)
 APT = (*APT_GET, "install")
 APT_SECONDS = 600.0  # on an emulated processor it takes 10 to 60
 STATE = "/var/lib/tqunits"

@@ -48,13 +48,14 @@ def version_of(deb: Path) -> str:
 
 
 def later(deb: Path, folder: Path) -> Path:
-    """The same package as a later release, in a folder: every unit template has changed, and the
-    code contains LATER."""
+    """The same package as a later release, in a folder: every unit template has changed, and so
+    have the comments in tqunits.yaml; the code contains LATER."""
     version = f"{version_of(deb)}+later"
 
     def change(tree: Path) -> None:
         control = tree / "DEBIAN/control"
         control.write_text(re.sub("(?m)^Version: .*", f"Version: {version}", control.read_text(encoding="utf-8")))
+        (tree / "etc/tqunits/tqunits.yaml").open("a").write(f"# Release {version}\n")
         templates, (code,) = [*tree.glob("usr/**/*.j2")], tree.glob("usr/**/tqunits/__init__.py")
         assert templates
         for path in templates:

@@ -71,6 +71,16 @@ def test_an_edited_tqunits_yaml_changes_nothing(site: Site) -> None:
     assert after == before
 
 
+def test_other_comments_in_tqunits_yaml_are_no_edit(site: Site) -> None:
+    """The package brings that file, and dpkg puts the one of the new release in its place."""
+    site.worker("api")
+    site.install()
+    upgrade(site)
+    site.server("# This is another release's.\nmode: production # as before\n")
+    site.install("--unchanged")
+    assert "Description=New worker" in site.machine.read("/etc/systemd/system/tq-worker@.service")
+
+
 def test_a_first_installation_installs_no_worker(site: Site) -> None:
     site.worker("api")
     site.install("--unchanged")

@@ -107,6 +107,7 @@ def server(**changes: Any) -> Server:
     return replace(
         Server(
             source_hash="0" * 64,
+            settings_hash="1" * 64,
             source=PurePosixPath("/etc/tqunits/tqunits.yaml"),
             mode=Mode.PRODUCTION,
             listen=("0.0.0.0:8080", "[::]:8080"),

@@ -135,6 +135,7 @@ def server(
     *,
     source: PurePosixPath,
     source_hash: str,
+    settings_hash: str,
     root: PurePosixPath | None,
     workers: PurePosixPath,
 ) -> Server:
@@ -156,6 +157,7 @@ def server(
         Server,
         source=source,
         source_hash=source_hash,
+        settings_hash=settings_hash,
         workers=fill(partial(WorkersSettings, directory=directory), _SERVER["workers"]),
         proxy=fill(partial(ServerProxy, heads=fill(HeadLimits, _SERVER["proxy.heads"])), _SERVER["proxy"]),
         timeouts=fill(ServerTimeouts, _SERVER["timeouts"]),

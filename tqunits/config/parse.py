@@ -72,7 +72,7 @@ class Defaults:
     @property
     def canonical(self) -> str:
         """The content as text, which is part of every worker's source hash."""
-        return "\n".join(f"{key}: {canonical(entry.node)}" for key, entry in sorted(self.entries.items()))
+        return _canonical(self.entries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +133,7 @@ def parse_server(
             _bounds(common_layer),
             source=source,
             source_hash=source_digest(text.content for text in ((main, *drop_ins) if main else drop_ins)),
+            settings_hash=source_digest(map(_encoded, (_canonical(entries), _canonical(common)))),
             root=root,
             workers=workers,
         ),
@@ -202,8 +203,17 @@ def _common(defaults: Defaults, number: Value | None) -> str:
     return defaults.canonical + ("" if number is None else f"\0{S.scale.key}: {number.value}")
 
 
+def _canonical(entries: Mapping[str, SettingEntry]) -> str:
+    """What is written, as text."""
+    return "\n".join(f"{key}: {canonical(entry.node)}" for key, entry in sorted(entries.items()))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
 def _worker(text: WorkerText, values: Values, common: str, mode: Mode) -> Worker:
-    digest = hashlib.sha256(text.text.content + b"\0" + common.encode("utf-8", "surrogatepass"))
+    digest = hashlib.sha256(text.text.content + b"\0" + _encoded(common))
     return assemble.worker(
         values,
         name=text.name,

@@ -4,6 +4,9 @@ that still lies there.
 An upgrade of the package renders them anew, for it may know better directives. What has been edited
 since, or was never installed, is for `tqunits install` and whoever runs it. The installed files say
 from which YAML they are: a drop-in of its worker.yaml, the target of tqunits.yaml.
+
+Of tqunits.yaml its settings count and not its text: the package brings this file, and with it
+comments that are another release's. dpkg has put them in place before it runs this.
 """
 
 from __future__ import annotations
@@ -66,8 +69,9 @@ def _refuse_edited_server(configuration: Configuration, before: Files, layout: L
     target = before.get(layout.units / name.TARGET)
     if target is None:
         return  # nothing is installed, and what is in effect by default nobody has to read
-    installed = unitfile.last_value(target.content, unitfile.SERVER, unitfile.SOURCE_HASH)
-    if installed != configuration.server.source_hash:
+    keys = (unitfile.SETTINGS_HASH, unitfile.SOURCE_HASH)  # an earlier release has noted the second alone
+    installed = {unitfile.last_value(target.content, unitfile.SERVER, key) for key in keys}
+    if installed.isdisjoint({configuration.server.settings_hash, configuration.server.source_hash}):
         source = str(configuration.server.source)
         raise TqunitsError(
             "it is not as it was installed, so nothing is installed anew",

@@ -32,6 +32,8 @@ router, besides the template's own lines."""
 SERVER = "X-Tqunits-Server"
 SOURCE_HASH = "SourceHash"
 """A section of the target: which tqunits.yaml all of it is from."""
+SETTINGS_HASH = "SettingsHash"
+"""What that file sets: another text with the same hash has other comments alone."""
 SOURCE = "Source"
 """Where that file lies, if it says anything."""
 
