@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tqunits.lifecycle.work_share import (
     LEAST_US,
+    LONGEST_PAUSE,
     LONGEST_PAUSE_US,
     OF_DEPLOYS,
     OF_QUESTIONS,
@@ -66,7 +67,14 @@ def test_no_pause_is_longer_than_its_bound(acts: list[tuple[int, int]]) -> None:
     for took, pause in acts:
         now += pause + took
         work = work.after(took, now, OF_DEPLOYS)
-        assert 0 <= work.next_at(OF_DEPLOYS) - now <= max(LONGEST_PAUSE_US, took)
+        assert 0 <= work.next_at(OF_DEPLOYS) - now <= max(LONGEST_PAUSE_US, LONGEST_PAUSE * took)
+
+
+@pytest.mark.parametrize("share", [pytest.param(OF_ROOT, id="root"), pytest.param(OF_DEPLOYS, id="deploys")])
+def test_who_makes_his_acts_long_has_no_more_of_the_time(share: WorkShare) -> None:
+    took, week = 900 * SECOND, 7 * 24 * 3600 * SECOND
+    acts = len(begun(share, took, took, week))
+    assert acts * took <= share.free + week // 4 + 2 * took
 
 
 def test_a_question_that_was_made_to_take_long_is_the_last_one_for_a_while() -> None:

@@ -8,6 +8,7 @@ reported at the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -22,20 +23,30 @@ from tqunits.model import account_of
 from tqunits.system import files, users
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
-from tqunits.units import steps
+from tqunits.units import steps, unattended
 
 _Jobs = Callable[[str, Sequence[str]], Iterable[JobResult]]
 
 
-def execute(plan: steps.Plan, layout: Layout, bus: Bus, *, timeout_us: int, tell: Tell) -> tuple[JobResult, ...]:
+def execute(
+    plan: steps.Plan, layout: Layout, bus: Bus, *, timeout_us: int, tell: Tell, is_unattended: bool = False
+) -> tuple[JobResult, ...]:
     """Perform every step. Returns the result of every job. Raises TqunitsError when a step other
     than a job fails."""
     results: list[JobResult] = []
     for step in plan.steps:
         tell(StepStart(step))
-        jobs = partial(Jobs(bus).run, timeout_us=timeout_us, block=True, on_wait=waiting(tell))
-        results += _perform(step, layout, bus, jobs, tell)
+        is_left = is_unattended and isinstance(step, steps.Start)
+        most_us = min(timeout_us, unattended.LONGEST_START_US) if is_left else timeout_us
+        jobs = partial(Jobs(bus).run, timeout_us=most_us, block=True, on_wait=waiting(tell))
+        ended = _perform(step, layout, bus, jobs, tell)
+        results += map(_left_alone, ended) if is_left else ended
     return tuple(results)
+
+
+def _left_alone(result: JobResult) -> JobResult:
+    """A start that goes on by itself, and was not to be waited for."""
+    return replace(result, result="queued") if result.result == "waiting" else result
 
 
 def _write(step: steps.WriteFile) -> None:

@@ -29,7 +29,7 @@ from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.system import files
 from tqunits.system.bus import Bus
-from tqunits.units import name
+from tqunits.units import name, unattended
 from tqunits.units.kept import kept_instances
 from tqunits.units.steps import Options, Plan, ReloadDaemon
 
@@ -95,7 +95,7 @@ def install(
         plan = prepare.with_ledger(make_plan(prepared.desired, prepared.observed, options), prepared)
         _report_left_out(layout, prepared)
         settle_releases(prepared, tell, now=options.now and not (options.routers_alone or options.unattended))
-        results = execute.execute(plan, layout, bus, timeout_us=timeout_us, tell=tell)
+        results = execute.execute(plan, layout, bus, timeout_us=timeout_us, tell=tell, is_unattended=options.unattended)
         plan, differing = _with_limits(prepared, plan, bus, layout, tell)
         old_runs.note(layout, bus, prepared.observed.units)
         ended = endings.judged(results, layout, user_mode=premises.user_mode)
@@ -145,7 +145,8 @@ def _built(
     _refuse_taken(prepare.obstacles(prepared), tell, now=options.now and not options.routers_alone)
     if choice.unchanged:  # its sources may be others than those that anybody has seen built
         return prepared
-    builder = Builder(bus=bus, files=prepared.desired.units, tell=tell, timeout_us=timeout_us)
+    most_us = min(timeout_us, unattended.LONGEST_BUILD_US) if choice.unattended else timeout_us
+    builder = Builder(bus=bus, files=prepared.desired.units, tell=tell, timeout_us=most_us)
     own = None if premises.user_mode else builder  # with --user builds run as the user
     outcome = rebuild.build_due(
         prepared.present.running(), own, premises.layout, tell, settled=_settled(prepared) if choice.unattended else ()

@@ -20,7 +20,11 @@ LEAST_US: Final = 1_000_000
 in the history."""
 
 LONGEST_PAUSE_US: Final = 300_000_000
-"""µs of the longest pause, unless the act before took longer."""
+"""µs of the longest pause, unless the act before took more than a quarter of that."""
+
+LONGEST_PAUSE: Final = 4
+"""The longest pause is so many times as long as the act before: whoever makes his acts long has a
+fifth of the time, and the others the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class WorkDone:
     def after(self, took: int, now: int, share: WorkShare) -> WorkDone:
         """An act has ended, and has taken so many µs."""
         left = max(0, self.debt - (now - self.at) // share.part)
-        most = share.free + max(LONGEST_PAUSE_US, took) // share.part
+        most = share.free + max(LONGEST_PAUSE_US, LONGEST_PAUSE * took) // share.part
         return WorkDone(min(left + max(took, share.least), most), now)
 
     def next_at(self, share: WorkShare) -> int:

@@ -5,16 +5,27 @@ a moment must be no order then, and a bad setting must take no good process down
 started, and a worker that runs is not restarted: it waits (host/old_runs.py). A worker that
 somebody has stopped or disabled stays so.
 
+Whoever may write a worker.yaml can cause such a run, and others wait for its lock, an administrator
+too. So it waits for no start that takes long, and for a build of a new worker no longer than
+LONGEST_BUILD_US.
+
 `Options.routers_alone`: an upgrade of the package. No worker is started, restarted or stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from tqunits.units import credentials, name, unitfile
 from tqunits.units.observed import Observed
 from tqunits.units.steps import Options, WriteFile
+
+LONGEST_START_US: Final = 10_000_000
+"""µs. A start that has not failed by then goes on by itself, and the manager follows it."""
+
+LONGEST_BUILD_US: Final = 300_000_000
+"""µs. A build that takes longer is somebody's who runs `tqunits apply`."""
 
 
 def restartable(units: Iterable[str], options: Options) -> tuple[str, ...]:

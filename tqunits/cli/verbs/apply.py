@@ -19,7 +19,8 @@ what it was started with until 'tqunits restart', or until the manager replaces 
 is gone for a moment is no order, and a bad setting takes nothing down. If tqunits.yaml is gone or
 empty, and was not when it was installed, nothing is done. A worker that somebody has
 stopped or disabled stays so. An installed worker is built only if its program is missing: 'tqunits
-deploy' builds what has changed.
+deploy' builds what has changed. A start is waited for no longer than 10 seconds, and a build no
+longer than 5 minutes, because others wait for the same lock: 'tqunits ls' shows what came of them.
 
 --note applies nothing. It only notes which workers wait for a restart, because their unit, a secret
 or an environment file has changed since they were started; as every install and apply does at its
