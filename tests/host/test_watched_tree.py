@@ -12,7 +12,7 @@ from host.releases import written
 
 from tqunits.errors import NotPermitted, TqunitsError
 from tqunits.host.source_tree import FILE, Scope, Sources, TreeEntry, sources
-from tqunits.host.watched_tree import MAX_TREE_TEXT, TreeLook, change_in_words, look
+from tqunits.host.watched_tree import MAX_TREE_TEXT, MAX_WATCHED_PATHS, TreeLook, change_in_words, look
 from tqunits.lifecycle import ignoring
 from tqunits.lifecycle.release import MAX_MESSAGE
 from tqunits.system.survey import MAX_DEPTH
@@ -224,6 +224,25 @@ def test_a_tree_may_have_so_many_names(folder: Path) -> None:
     assert len(sources(folder, {}, Scope(most=5))) == 3
     with pytest.raises(TqunitsError, match="it has more than 4 files and folders"):
         sources(folder, {}, Scope(most=4))
+
+
+def test_long_paths_count(folder: Path) -> None:
+    """In a deep folder with long names twenty thousand files would take more than a GiB."""
+    deep = folder
+    for _ in range(8):
+        deep = deep / ("n" * 255)
+    deep.mkdir(parents=True)
+    few, _ = seen(folder)
+    length = len(str((deep / "0").relative_to(folder)))
+    for number in range(MAX_WATCHED_PATHS // length + 1):
+        (deep / str(number)).symlink_to("x")
+    with pytest.raises(TqunitsError, match="the paths of its files have more than 16 Mi characters"):
+        seen(folder)
+    for each in deep.iterdir():
+        if each.name != "0":
+            each.unlink()
+    more, _ = seen(folder)
+    assert more.rows >= few.rows + 1 + length // 256
 
 
 def test_gitignore_files_may_have_so_much_text(folder: Path) -> None:

@@ -38,6 +38,10 @@ MAX_READ_EXACTLY: Final = 16 << 30
 MAX_RECORD: Final = 512 << 20
 """Bytes of a file that remembers paths: half a million of 1 KiB."""
 
+MAX_PATHS: Final = 128 << 20
+"""Characters of all paths in a folder: half a million of 256. A folder that is MAX_DEPTH deep may
+have paths of 25 KB, and twenty thousand of them took 1.4 GiB of memory."""
+
 MAX_RESULTS: Final = 500
 """How many files of a build are looked at: those nearest to the worker's folder."""
 
@@ -97,6 +101,7 @@ class Scope:
     all_may_read: bool = True  # only files that everybody may read
     is_exact: bool = False  # every file is known by its content: more than MAX_READ_EXACTLY is an error
     most: int = MAX_ENTRIES  # files and folders
+    most_paths: int = MAX_PATHS  # characters of their paths, all together
     guide: Guide | None = None  # what else decides
 
 
@@ -182,6 +187,7 @@ class _TreeWalk:
     _left: int  # bytes that may still be read
     found: dict[str, TreeEntry] = field(default_factory=dict)
     _entries: int = 0
+    _paths: int = 0  # characters
     _begin: int = field(default_factory=time.time_ns)
 
     def folder(self, folder: int, path: str, depth: int, above: Guide | None) -> None:
@@ -190,14 +196,20 @@ class _TreeWalk:
         guide = None if above is None else above.entered(folder, path)
         with os.scandir(folder) as entries:
             for entry in entries:
-                self._entries += 1
-                if self._entries > self.scope.most:
-                    raise TqunitsError(f"it has more than {self.scope.most} files and folders")
                 here = f"{path}{entry.name}"
+                self._count(here)
                 if entry.name not in NEVER and here not in self.scope.without:
                     with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # it may change meanwhile
                         if guide is None or guide.counts(here, is_folder=entry.is_dir(follow_symlinks=False)):
                             self._entry(entry, folder, here, depth, guide)
+
+    def _count(self, path: str) -> None:
+        self._entries += 1
+        self._paths += len(path)
+        if self._entries > self.scope.most:
+            raise TqunitsError(f"it has more than {self.scope.most} files and folders")
+        if self._paths > self.scope.most_paths:
+            raise TqunitsError(f"the paths of its files have more than {self.scope.most_paths >> 20} Mi characters")
 
     def _entry(self, entry: os.DirEntry[str], folder: int, path: str, depth: int, guide: Guide | None) -> None:
         name, found = entry.name, entry.stat(follow_symlinks=False)

@@ -38,6 +38,9 @@ MAX_WATCHED: Final = 100_000
 """Files and folders that are listed, also ignored ones: five times a large project. Each row costs
 400 bytes of the manager's memory."""
 
+MAX_WATCHED_PATHS: Final = 16 << 20
+"""Characters of all their paths: five times those of a large project."""
+
 MAX_TREE_PATTERNS: Final = 5000
 """Patterns of all .gitignore files in a tree: 30 MB, when each is as long as it may be."""
 
@@ -52,6 +55,7 @@ _ALL: Final = "."
 _HINT: Final = "name what is no source in watch.ignore of its worker.yaml"
 _UNREAD: Final = "name it in watch.ignore of its worker.yaml: then it is not read"
 _NO_TEXT: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EACCES, errno.ENXIO})  # nothing, a link, closed, a socket
+_ROW: Final = 256  # characters of paths for which as much memory counts as for a file
 _TIMED: Final = 64  # after so many names the time is looked at
 _MOST_NAMED, _LONGEST_NAME = 3, 200  # of the files that a message tells; it has less than release.MAX_MESSAGE
 
@@ -93,6 +97,7 @@ class TreeLook:
 
     digest: str  # hex; another one for another content
     sources: Sources  # `known` of the next look
+    rows: int  # how much room they take (manager/source_room.py)
     folders: int  # that are watched
     took: int  # µs of a CPU: on a busy host a look takes longer, and costs no more
     rules: TreeRules
@@ -110,15 +115,22 @@ def look(folder: Path, note: WatchNote, known: Sources, *, results: Collection[s
     without = frozenset({WORKER_YAML, *note.without, *results})
     rules = ignoring.rules_of(note.ignore)
     tree = _Tree(TreeRules(paths, ways, without, {"": rules}), watch)
-    scope = Scope(without=without, most=MAX_WATCHED, guide=_FolderGuide(tree, rules, is_all=False))
+    guide = _FolderGuide(tree, rules, is_all=False)
+    scope = Scope(without=without, most=MAX_WATCHED, most_paths=MAX_WATCHED_PATHS, guide=guide)
     try:
         sources = source_tree.sources(folder, known, scope)
     except PermissionError:
         raise closed_folders.refusal(folder) from None
     except TqunitsError as error:
         raise TqunitsError(f"{folder}: {printable(error.message)}", hint=error.hint or _HINT) from None
-    digest = source_tree.digest_of(sources)
-    return TreeLook(digest=digest, sources=sources, folders=tree.folders, took=tree.took(), rules=tree.rules)
+    return TreeLook(
+        digest=source_tree.digest_of(sources),
+        sources=sources,
+        rows=len(sources) + sum(map(len, sources)) // _ROW,
+        folders=tree.folders,
+        took=tree.took(),
+        rules=tree.rules,
+    )
 
 
 def change_in_words(before: Sources, now: Sources) -> str:

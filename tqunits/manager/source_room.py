@@ -1,5 +1,5 @@
 """The room for what the manager remembers of all sources that it watches: a row for each file, some
-500 bytes.
+500 bytes; a long path counts as several rows.
 
 Whoever may write a watched folder decides how many files it has. If all could have as many as a
 look takes, three of them would use up the manager's memory (MemoryMax= of its unit). So there is

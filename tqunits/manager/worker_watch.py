@@ -239,7 +239,7 @@ class WorkerWatch:
             return
         self._is_remote = found.is_remote
         try:
-            self._tools.room.take(self, len(found.look.sources))
+            self._tools.room.take(self, found.look.rows)
         except TqunitsError as error:
             self._fail(error)
             return
