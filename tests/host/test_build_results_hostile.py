@@ -8,6 +8,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,15 @@ def test_one_name_too_many_leaves_nothing(built: Path, folder: Path, where: str)
     make(built, b"run", *(f"{where}{number}".encode() for number in range(1000)))
     with pytest.raises(TqunitsError, match="more than 1000 files and folders"):
         bring(built, folder, bounds=FEW)
+    assert tree(folder) == set()
+
+
+def test_long_paths_without_end_leave_nothing(built: Path, folder: Path) -> None:
+    """Each path is remembered. Deep ones with long names take 25 KB each."""
+    deep = "/".join(["n" * 255] * 8)
+    make(built, b"run", *(f"lib/{deep}/{number}".encode() for number in range(100)))
+    with pytest.raises(TqunitsError, match="paths of more than 0 Mi characters in all"):
+        bring(built, folder, bounds=replace(BOUNDS, paths=200_000))
     assert tree(folder) == set()
 
 

@@ -137,10 +137,9 @@ class _Look:
         self.tally.descend(depth)
         with os.scandir(source) as entries:
             for entry in entries:
-                self.tally.add(0)
-                self._entry(
-                    entry.name, entry.stat(follow_symlinks=False), (source, target), f"{path}{entry.name}", depth
-                )
+                here = f"{path}{entry.name}"
+                self.tally.add(0, here)
+                self._entry(entry.name, entry.stat(follow_symlinks=False), (source, target), here, depth)
 
     def _entry(self, name: str, found: os.stat_result, places: tuple[int, int | None], path: str, depth: int) -> None:
         source, target = places

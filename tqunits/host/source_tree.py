@@ -26,7 +26,7 @@ from typing import Final, NamedTuple, Protocol
 
 from tqunits.errors import TqunitsError
 from tqunits.light_dataclass import dataclass
-from tqunits.system.survey import MAX_DEPTH, MAX_ENTRIES, READ, opened, opened_below, opened_for_root
+from tqunits.system.survey import MAX_DEPTH, MAX_ENTRIES, MAX_PATHS, READ, opened, opened_below, opened_for_root
 
 MAX_READ: Final = 1 << 30
 """How many bytes of one worker's files are read. Files beyond that are known by size and time
@@ -37,10 +37,6 @@ MAX_READ_EXACTLY: Final = 16 << 30
 
 MAX_RECORD: Final = 512 << 20
 """Bytes of a file that remembers paths: half a million of 1 KiB."""
-
-MAX_PATHS: Final = 128 << 20
-"""Characters of all paths in a folder: half a million of 256. A folder that is MAX_DEPTH deep may
-have paths of 25 KB, and twenty thousand of them took 1.4 GiB of memory."""
 
 MAX_RESULTS: Final = 500
 """How many files of a build are looked at: those nearest to the worker's folder."""

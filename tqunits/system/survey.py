@@ -28,6 +28,10 @@ MAX_DEPTH: Final = 100
 MAX_ENTRIES: Final = 500_000
 """Names. Ten times those of a large node_modules."""
 
+MAX_PATHS: Final = 128 << 20
+"""Characters of all paths: half a million of 256. A folder that is MAX_DEPTH deep may have paths of
+25 KB, and twenty thousand of them took 1.4 GiB of memory."""
+
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -48,6 +52,7 @@ class Bounds:
     size: int  # bytes
     entries: int = MAX_ENTRIES
     depth: int = MAX_DEPTH
+    paths: int = MAX_PATHS  # characters of all paths
     verb: str = "made"  # what "it" did, for the message; "has" for a folder
 
 
@@ -58,10 +63,14 @@ class Tally:
     bounds: Bounds
     entries: int = 0
     size: int = 0
+    paths: int = 0  # characters of those that are remembered
 
-    def add(self, size: int) -> None:
-        """Count one file or folder. Raises Beyond."""
+    def add(self, size: int, path: str = "") -> None:
+        """Count one file or folder. `path`: if it is remembered. Raises Beyond."""
         self.entries += 1
+        self.paths += len(path)
+        if self.paths > self.bounds.paths:
+            raise Beyond(f"it {self.bounds.verb} paths of more than {self.bounds.paths >> 20} Mi characters in all")
         if self.entries > self.bounds.entries:
             raise Beyond(f"it {self.bounds.verb} more than {self.bounds.entries} files and folders")
         self.add_size(size)
