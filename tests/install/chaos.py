@@ -88,6 +88,10 @@ OF_WORKER = {
     "scale": Operation("tqunits scale @worker=2 || true", "tqunits scale @worker=1 || true"),
 }
 
+ANEW = Operation(
+    f"cp -a {HERE} {ASIDE}; rm -rf {HERE}", f"cp -a {ASIDE} {HERE}; rm -r {ASIDE}; cd {HERE}; {EDIT}", rolls=3
+)
+
 OF_ONE: Mapping[str, Mapping[str, Operation]] = {
     LINKED: {
         "switch": Operation(
@@ -96,16 +100,8 @@ OF_ONE: Mapping[str, Mapping[str, Operation]] = {
             rolls=2,
         )
     },
-    **dict.fromkeys(
-        ("alpha", "beta"),
-        {
-            "worker anew": Operation(
-                f"cp -a {HERE} {ASIDE}; rm -rf {HERE}",
-                f"cp -a {ASIDE} {HERE}; rm -r {ASIDE}; cd {HERE}; {EDIT}",
-                rolls=3,
-            )
-        },
-    ),
+    "alpha": {"worker anew": ANEW},
+    "beta": {"worker anew": ANEW},
 }
 """What is for some workers alone."""
 
@@ -118,6 +114,12 @@ OF_HOST = {
     "daemon-reload": Operation("systemctl daemon-reload"),
     "install by hand": Operation("tqunits install --now || true", rolls=1),
     "apply by hand": Operation("tqunits apply || true", rolls=1, is_alone=True),
+    "another worker": Operation(
+        f"cp -aLn {WORKERS}/alpha {ROOT}/delta; sed -i s/alpha/delta/ {ROOT}/delta/config/worker.yaml;"
+        f" mv -nT {ROOT}/delta {WORKERS}/delta; rm -rf {ROOT}/delta",
+        is_alone=True,
+    ),
+    "one less": Operation(f"rm -rf {WORKERS}/delta; tqunits apply || true", rolls=1, is_alone=True),
     "comment": Operation(f"echo '# @new' >> {CONFIGURATION}/tqunits.yaml"),
     "common": Operation(SET_COMMON, rolls=1),
     "broken common": Operation(f"echo '[' > {COMMON}", SET_COMMON, rolls=1),
