@@ -26,6 +26,11 @@ MORE_DESCRIPTORS, MORE_KIB = 10, 30_000
 TRUE_OF = {"watch", "left-out", "configuration", "units", "drift", "secrets", "programs", "drop-ins"}
 """What `doctor` checks that an operation may change."""
 
+AT_WORK = """\
+systemctl list-jobs --no-legend
+systemctl list-units --plain --no-legend --state=activating,deactivating 'tq-*'
+"""
+
 LOOK = "for each in 1 2 3 4; do tqunits ls > /dev/null || true; done"
 
 COST = """\
@@ -104,6 +109,8 @@ class Host:
 
     def wrong(self) -> list[object]:
         """What is not as it is to be when all is quiet; it ends with the first."""
+        if at_work := self.site.machine.run(["sh", "-euc", AT_WORK]).stdout:
+            return ["at work", at_work]
         disk = self.disk()
         served = {worker: self.served(worker) for worker in disk}
         if disk != served:
@@ -137,7 +144,7 @@ class Host:
     def settle(self) -> None:
         """Wait until all is as it lies on disk."""
         try:
-            wait(self.site, self.is_quiet)
+            wait(self.site, lambda: self.is_quiet() and self.is_quiet())  # what has just begun is seen by the second
         except Exception as error:
             raise AssertionError(f"{self.wrong()} after {self.done}") from error
 
