@@ -59,7 +59,8 @@ def later(deb: Path, folder: Path) -> Path:
         templates, (code,) = [*tree.glob("usr/**/*.j2")], tree.glob("usr/**/tqunits/__init__.py")
         assert templates
         for path in templates:
-            path.write_text(f"{path.read_text(encoding='utf-8')}# Release {version}\n", encoding="utf-8")
+            sign = "//" if path.name.endswith(".rules.j2") else "#"  # polkit refuses all of a rule with a mistake
+            path.write_text(f"{path.read_text(encoding='utf-8')}{sign} Release {version}\n", encoding="utf-8")
         text = code.read_text(encoding="utf-8")
         assert f'"{__version__}"' in text, f"{deb} is of another release than the checkout"
         code.write_text(text.replace(f'"{__version__}"', f'"{LATER}"'), encoding="utf-8")
