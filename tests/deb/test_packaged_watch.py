@@ -142,7 +142,7 @@ def test_a_host_that_enables_nothing_by_default_keeps_what_is_enabled(
 def waiters(container: Container) -> int:
     """How many wait for the lock of whoever changes what is installed (proc(5), /proc/locks)."""
     inode = container.run(["stat", "--format=%i", LOCK]).stdout.strip()
-    waiting = re.compile(rf"(?m)^\d+: -> FLOCK .*:{inode} ")
+    waiting = re.compile(rf"(?m)^\d+: +-> FLOCK .*:{inode} ")
     return len(waiting.findall(container.run(["cat", "/proc/locks"]).stdout))
 
 

@@ -43,6 +43,13 @@ def pid(host: Site, name: str) -> str:
     return host.machine.show(f"tq-worker@{name}.service", "MainPID")
 
 
+def connections(host: Site, unit: str) -> set[str]:
+    """The sockets that its process has opened. D-Bus closes one that nothing is said at for long."""
+    folder = f"/proc/{host.machine.show(unit, 'MainPID')}/fd/"
+    found = host.machine.run(["find", folder, "-lname", "socket:*"]).stdout.split()
+    return {path.removeprefix(folder) for path in found} - {"1", "2"}  # its output goes to the journal
+
+
 def waiting(host: Site) -> dict[str, str]:
     """Who waits for a restart, and why."""
     found = json.loads(host.machine.read("/var/lib/tqunits/waiting.json"))
@@ -256,6 +263,7 @@ def test_it_waits_for_another_tqunits_and_then_reads_all_files_again(host: Site)
     both = (ALL, one("alpha"))
     waiting = "another tqunits is at work"
     host.machine.wait_until(lambda: all(waiting in host.machine.journal(unit, since) for unit in both))
+    assert [connections(host, unit) for unit in both] == [set(), set()]
     host.worker("alpha", "environment: {COLOUR: red}\n")
     assert holder.stdin is not None
     with holder:

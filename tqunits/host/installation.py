@@ -81,7 +81,7 @@ def install(
     Raises ConfigurationError, NoSuchWorker or TqunitsError when nothing can be installed at all.
     """
     layout = premises.layout
-    with Bus(user_mode=premises.user_mode) as bus, _turn(layout, choice, tell, since) as has_changed:
+    with _turn(layout, choice, tell, since) as has_changed, Bus(user_mode=premises.user_mode) as bus:
         loaded = prepare.configured(premises) if has_changed else loaded
         restored = lost_drop_ins.put_back(layout, bus)
         for path in restored:
@@ -131,7 +131,8 @@ def errors_of(found: Sequence[Diagnostic]) -> list[Diagnostic]:
 
 def _turn(layout: Layout, choice: Choice, tell: Tell, since: int) -> AbstractContextManager[bool]:
     """The lock of whoever changes what is installed. In it: whether another one has had it since
-    then."""
+    then. It is waited for before D-Bus is opened: the bus closes a connection that says nothing for
+    30 s (dbus-daemon(1), auth_timeout)."""
     wait = (lambda holder: tell(Turn(holder))) if choice.waits else False
     return files.lock(Path(layout.install_lock), wait=wait, since=since)
 

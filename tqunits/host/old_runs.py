@@ -57,7 +57,7 @@ def note(layout: Layout, bus: Bus, known: Mapping[str, ObservedUnit]) -> None:
 def look_again(premises: Premises) -> restart_waits.RestartWaits:
     """The same when nothing is applied; returns who waits. Raises OSError, TqunitsError."""
     layout = premises.layout
-    with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock), wait=True):
+    with files.lock(Path(layout.install_lock), wait=True), Bus(user_mode=premises.user_mode) as bus:
         waits = find(layout, bus, {})
         restart_waits.write(layout, waits)
         return waits

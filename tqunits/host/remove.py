@@ -72,7 +72,7 @@ class Removal:
 def remove(departure: Departure, premises: Premises, tell: Tell, *, timeout_us: int) -> Removal:
     """Remove them. Raises TqunitsError for what can not be removed, after everything else is."""
     layout = premises.layout
-    with Bus(user_mode=premises.user_mode) as bus, _turn(departure, layout, tell):
+    with _turn(departure, layout, tell), Bus(user_mode=premises.user_mode) as bus:
         observed = _observed(layout, bus)
         _forget_ledger(departure, layout)
         plan, stored = _plan(departure, layout, observed), _stored(departure, layout)
