@@ -15,6 +15,7 @@ import pytest
 from host.small_disks import small_disk
 
 from tqunits.errors import TqunitsError
+from tqunits.host import source_tree
 from tqunits.host.build_results import bring_home
 from tqunits.system import files
 from tqunits.system.process import run
@@ -159,6 +160,18 @@ def test_names_without_end_cost_no_memory(built: Path, folder: Path) -> None:
     grown = growth(lambda: refused(built, folder, Bounds(size=1 << 20, entries=40_000)))
     assert grown < 4 << 20
     assert tree(folder) == set()
+
+
+def test_names_without_end_in_the_place_of_a_result_cost_no_memory(folder: Path) -> None:
+    """The owner may put another folder there, while the results are being remembered."""
+    (folder / "bin").mkdir()
+    for number in range(100_000):
+        os.mknod(folder / f"bin/{number:0200}")
+    assert growth(lambda: found_below(folder)) < 12 << 20
+
+
+def found_below(folder: Path) -> None:
+    assert len(source_tree.below(folder, {"bin"})) == source_tree.MAX_RESULTS
 
 
 def refused(built: Path, folder: Path, bounds: Bounds) -> None:

@@ -21,6 +21,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import field
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -44,6 +45,7 @@ MAX_RESULTS: Final = 500
 NEVER: Final = frozenset({".git", "__pycache__"})
 """Names that are no sources, at any depth."""
 
+_MAX_LEVEL: Final = 20 * MAX_RESULTS  # names of one depth; somebody may have put millions into a build's folder
 _CHUNK: Final = 1 << 20
 _RACY_NS: Final = 50_000_000  # a file that changed so recently may change again and keep its times
 
@@ -161,10 +163,11 @@ def below(folder: Path, roots: Collection[str]) -> list[str]:
             for path in level:
                 status = _status_below(descriptor, path)
                 if status is not None and stat.S_ISDIR(status.st_mode):
-                    deeper += (f"{path}/{name}" for name in _names(descriptor, path) if name not in NEVER)
+                    names = _names(descriptor, path, _MAX_LEVEL - len(deeper))
+                    deeper += (f"{path}/{name}" for name in names if name not in NEVER)
                 elif status is not None:
                     found.append(path)
-            level = deeper[:MAX_ENTRIES]
+            level = deeper
     return found[:MAX_RESULTS]
 
 
@@ -268,9 +271,10 @@ def _status_below(folder: int, path: str) -> os.stat_result | None:
         return None
 
 
-def _names(folder: int, path: str) -> list[str]:
+def _names(folder: int, path: str, most: int) -> list[str]:
+    """The names in a folder, but no more than so many, which are read one by one."""
     try:
-        with opened_below(folder, path.split("/")) as descriptor:
-            return sorted(os.listdir(descriptor))  # noqa: PTH208 - an open folder
+        with opened_below(folder, path.split("/")) as descriptor, os.scandir(descriptor) as entries:
+            return sorted(entry.name for entry in islice(entries, most))
     except OSError:
         return []

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -71,7 +72,7 @@ class Watching:
         self._registry = registry
         overflow = partial(FewWords(say).say, EVENTS_LOST)
         self._trees, self._folders = TreeWatches(loop, on_overflow=overflow), FolderWatches(loop)
-        threads = {"watch": 1, "slow": 1, "remote": REMOTE_THREADS}
+        threads = {"watch": 1, "slow": 1, "remote": REMOTE_THREADS, "new": 1}
         self._threads = [ThreadPoolExecutor(most, thread_name_prefix=each) for each, most in threads.items()]
         tools = WatchTools(
             trees=self._trees,
@@ -95,7 +96,9 @@ class Watching:
             if orders.applies_configuration
             else None
         )
-        self._new = NewWorkers(orders.workers, self._folders, tools, everything) if orders.takes_new else None
+        new = self._threads[3]  # whoever may make folders holds up no look at those who are installed
+        of_new = replace(tools, local=new, slow=new, remote=new)
+        self._new = NewWorkers(orders.workers, self._folders, of_new, everything) if orders.takes_new else None
         self._waiting.read()
 
     def follow(self) -> None:
