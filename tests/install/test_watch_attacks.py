@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from .changing import await_watch, says, watched
+from .changing import await_watch, history, says, watched
 from .conftest import ROOT, Site, given_to
 from .test_backoff import wait
 from .test_grants import ALPHA, ASKED, PLACE
@@ -134,8 +134,9 @@ def test_whoever_changes_files_for_ever_is_uninstalled(theirs: Site) -> None:
     script = f"cd {ALPHA}; while :; do date +%N > src/x.py; sed -i 's/^$//' config/worker.yaml; sleep 0.05; done"
     with site.machine.start(["sh", "-c", script], user="alice") as writer:
         try:
-            wait(site, lambda: site.run("history", "alpha", "--json") != "[]")
+            wait(site, lambda: len(history(site)) > 1)
+            since = site.machine.cursor()
             site.run("uninstall", "alpha")
-            assert not site.machine.exists(site.drop_in("alpha"))
+            assert "tq-worker@alpha.service: Deactivated" in site.machine.journal("tq-worker@alpha.service", since)
         finally:
             writer.kill()
