@@ -44,7 +44,7 @@ def pid(host: Site, name: str) -> str:
 
 
 def connections(host: Site, unit: str) -> set[str]:
-    """The sockets that its process has opened. D-Bus closes one that nothing is said at for long."""
+    """The sockets that its process has opened. D-Bus closes one at which nothing is said."""
     folder = f"/proc/{host.machine.show(unit, 'MainPID')}/fd/"
     found = host.machine.run(["find", folder, "-lname", "socket:*"]).stdout.split()
     return {path.removeprefix(folder) for path in found} - {"1", "2"}  # its output goes to the journal
