@@ -23,8 +23,10 @@ CASES = {"short": (1, 3), **{f"seed {seed}": (seed, 15) for seed in range(2, 12)
 MORE_DESCRIPTORS, MORE_KIB = 10, 30_000
 """Of one manager, than when it was quiet for the first time."""
 
-TRUE_OF = {"watch", "left-out", "configuration", "units", "drift", "secrets", "programs", "drop-ins"}
-"""What `doctor` checks that an operation may change."""
+TRUE_OF = {"watch", "left-out", "configuration", "drift", "secrets", "programs", "drop-ins"}
+"""What `doctor` checks that an operation may change. Not `units`: a run of root's that has failed
+stays so until the next one, also when what was wrong was mended by a run for one worker, or taken
+back."""
 
 AT_WORK = """\
 systemctl list-jobs --no-legend
@@ -191,4 +193,5 @@ def test_what_lies_on_disk_is_served(chaos: Host, case: str) -> None:
                 rolls = chaos.rolls_since(worker, last)
                 assert len(rolls) <= chaos.rolls[worker] - before[worker], f"{worker}: {rolls} after {chaos.done}"
     check(site, report)
-    assert "Traceback" not in site.machine.journal(None, since)
+    for unit in ("tq-manager.service", "tq-apply*.service"):  # a worker that does not start has its own
+        assert "Traceback" not in site.machine.journal(unit, since)
