@@ -294,6 +294,19 @@ def test_a_stop_of_all_ends_one_that_waits(host: Site) -> None:
         holder.stdin.close()
 
 
+@pytest.mark.parametrize("words", [(), ("alpha",)], ids=["all", "one"])
+def test_after_an_uninstall_of_all_nothing_comes_back_by_itself(host: Site, words: tuple[str, ...]) -> None:
+    """The manager may have started one in its last moment, or one has waited for the uninstall."""
+    host.worker("alpha")
+    host.install()
+    host.run("uninstall", "--all", "--keep-ledger")
+    done = host.machine.tqunits(*host.options, "apply", "--unattended", *words, check=False)
+    assert done.returncode == 1
+    assert "tqunits is not installed here any more" in done.stderr
+    assert not host.machine.exists(host.drop_in("alpha"))
+    assert not host.machine.exists("/etc/systemd/system/tq.target")
+
+
 def test_settings_do_not_wait_for_the_build_of_a_deploy(host: Site) -> None:
     """In development mode it builds in the folder, under the lock of the worker's releases."""
     host.server("mode: development\n")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import Diagnostic, Severity, TqunitsError
-from tqunits.host import endings, execute, left_out, live, lost_drop_ins, old_runs, prepare, rebuild
+from tqunits.host import endings, execute, left_out, live, lost_drop_ins, old_runs, prepare, rebuild, vanishing
 from tqunits.host.builder import Builder
 from tqunits.host.endings import Ending
 from tqunits.host.left_out import LeftOut
@@ -82,6 +82,8 @@ def install(
     """
     layout = premises.layout
     with _turn(layout, choice, tell, since) as has_changed, Bus(user_mode=premises.user_mode) as bus:
+        if choice.unattended:
+            vanishing.refuse_uninstalled(layout)
         loaded = prepare.configured(premises) if has_changed else loaded
         restored = lost_drop_ins.put_back(layout, bus)
         for path in restored:

@@ -49,6 +49,16 @@ def refuse_doubtful(configuration: Configuration, sources: Sources, *, prune: bo
         raise TqunitsError(f"{why.reason}: nothing was changed", hint=why.hint + insist)
 
 
+def refuse_uninstalled(layout: Layout) -> None:
+    """Raise TqunitsError when nothing of tqunits is installed. For runs that nobody watches: one of
+    them may have waited for an uninstall of all, or the manager has started it in its last
+    moment."""
+    if not Path(layout.units / name.TARGET).exists():
+        raise TqunitsError(
+            "tqunits is not installed here any more: nothing was changed", hint="tqunits install --now brings it back"
+        )
+
+
 def refuse_emptied(configuration: Configuration, before: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> None:
     """Raise TqunitsError when tqunits.yaml is gone or empty, and has said something when it was
     installed. For runs that nobody watches: it may be about to be written."""
