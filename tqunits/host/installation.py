@@ -28,7 +28,7 @@ from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.model import Worker
 from tqunits.system import files
-from tqunits.system.bus import Bus
+from tqunits.system.bus import Bus, require_bus
 from tqunits.units import name, unattended
 from tqunits.units.kept import kept_instances
 from tqunits.units.steps import Options, Plan, ReloadDaemon
@@ -81,6 +81,7 @@ def install(
     Raises ConfigurationError, NoSuchWorker or TqunitsError when nothing can be installed at all.
     """
     layout = premises.layout
+    require_bus(user_mode=premises.user_mode)
     with _turn(layout, choice, tell, since) as has_changed, Bus(user_mode=premises.user_mode) as bus:
         if choice.unattended:
             vanishing.refuse_uninstalled(layout)

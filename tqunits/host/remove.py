@@ -23,7 +23,7 @@ from tqunits.layout import Layout
 from tqunits.light_dataclass import dataclass
 from tqunits.routing.codec.document import without
 from tqunits.system import files
-from tqunits.system.bus import Bus
+from tqunits.system.bus import Bus, require_bus
 from tqunits.units import name, polkit_rule, shared, unitfile, upkeep
 from tqunits.units.observed import Observed
 from tqunits.units.rendering import RenderedFile
@@ -72,6 +72,7 @@ class Removal:
 def remove(departure: Departure, premises: Premises, tell: Tell, *, timeout_us: int) -> Removal:
     """Remove them. Raises TqunitsError for what can not be removed, after everything else is."""
     layout = premises.layout
+    require_bus(user_mode=premises.user_mode)
     with _turn(departure, layout, tell), Bus(user_mode=premises.user_mode) as bus:
         observed = _observed(layout, bus)
         _forget_ledger(departure, layout)

@@ -53,6 +53,13 @@ class UnitStatus:
         return self.active in ("inactive", "failed")
 
 
+def require_bus(*, user_mode: bool) -> None:
+    """Raise TqunitsError where there is no service manager to ask, such as --user without a
+    session. For those who do something before they open the bus."""
+    with Bus(user_mode=user_mode):
+        pass
+
+
 class Bus:
     """A connection to the service manager: the system's, or the caller's own. Use it in a
     `with`."""

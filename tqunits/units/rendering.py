@@ -258,10 +258,8 @@ class _Rendering:
         file = self._unit(name.TARGET, f"{name.TARGET}.j2", values)
         server = self._configuration.server
         source = str(server.source)
-        notes = [
-            Assignment(unitfile.SERVER, unitfile.SOURCE_HASH, server.source_hash),
-            Assignment(unitfile.SERVER, unitfile.SETTINGS_HASH, server.settings_hash),
-        ]
+        hashes = {unitfile.SOURCE_HASH: server.source_hash, unitfile.SETTINGS_HASH: server.settings_hash}
+        notes = [Assignment(unitfile.SERVER, key, text) for key, text in hashes.items()]
         if any(origin.mark is not None and origin.mark.file == source for origin in server.origins.values()):
             notes.append(Assignment(unitfile.SERVER, unitfile.SOURCE, quote.text(source)))
         kept = unitfile.dump(notes)
