@@ -85,10 +85,10 @@ def main() -> int:
         print(json.dumps({"versions": versions, "processes": arguments.processes, "rows": rows}, indent=2))
         return 0
     print(f"{arguments.processes} processes; " + ", ".join(f"{name} {version}" for name, version in versions.items()))
-    print(f"{'':24}" + "".join(f"{column:>13}" for column in (*COLUMNS, *OF_UNITS)))
+    print(f"{'':24}" + "".join(f"{column:>15}" for column in (*COLUMNS, *OF_UNITS)))
     for row in rows:
         cells = (f"{row[column]:.1f}" if column in row else "" for column in (*COLUMNS, *OF_UNITS))
-        print(f"{row['supervisor']:24}" + "".join(f"{cell:>13}" for cell in cells))
+        print(f"{row['supervisor']:24}" + "".join(f"{cell:>15}" for cell in cells))
     return 0
 
 
