@@ -18,8 +18,8 @@ settings. Given are of each, in this order:
   the fork until it answers (median of 20, just before the crashes); and the overhead, which is the
   rest of the median.
 - of tqunits, also what a start of the same units takes that nobody has killed, from the moment when
-  systemd begins it: with its sandbox, that is the worker's start. "beyond it" is what a crash takes
-  more than the delay and this.
+  systemd is asked for it: with its sandbox, that is the worker's start. "beyond it" is what a crash
+  takes more than the delay and this.
 
 tqunits is measured without a delay (restart.delay: 0) and with its default, 1s. The others have
 none: restart_delay 0 of pm2 is its default, startsecs=0 of supervisord is not. supervisord looks
@@ -49,6 +49,7 @@ Row = dict[str, Any]
 CHECKOUT = Path(__file__).parents[2]
 IN_MACHINE = f"/opt/tqunits/{CACHE}"
 CLIENT = "/srv/bench/crashes.py"
+PYTHON = "/opt/tqunits/.venv/bin/python"  # as in tests/machine/root.py: it has pystemd
 FIRST_PORT = 20000
 SETTLING, RESTING, PAUSE = 15.0, 20.0, 1.0
 """Seconds: after all serve; while CPU time is counted; between two crashes."""
@@ -211,7 +212,7 @@ def of_units(machine: Machine, programs: Sequence[Program], row: Row) -> Row:
 
 def client(machine: Machine, *words: object, folder: str = "/") -> list[float]:
     """What bench/crashes.py prints."""
-    argv = ["env", f"--chdir={folder}", "python3", CLIENT, *(str(word) for word in words)]
+    argv = ["env", f"--chdir={folder}", PYTHON, CLIENT, *(str(word) for word in words)]
     found: list[float] = json.loads(machine.run(argv, timeout=900).stdout)
     return found
 

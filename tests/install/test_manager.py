@@ -107,6 +107,24 @@ def test_it_tells_what_happens_to_workers_and_why(managed: Site) -> None:
     assert entry["_SYSTEMD_UNIT"] == MANAGER
 
 
+def test_systemd_is_woken_when_a_delay_is_over(managed: Site) -> None:
+    """By itself it starts the worker up to 250 ms later, so that timers elapse together."""
+    managed.worker("alpha", "restart: {delay: 1s}\n")
+    managed.install()
+    pings = "type='method_call',destination='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Peer'"
+    monitor = ["sh", "-c", 'exec timeout 60 busctl --json=short --match="$1" monitor 2>&1', "-", pings]
+    with managed.machine.start(monitor) as ping:
+        assert ping.stdout is not None
+        assert "Monitoring" in ping.stdout.readline()
+        before = time.time_ns() // 1000
+        managed.machine.systemctl("kill", "--signal=KILL", "tq-worker@alpha")
+        sent = json.loads(ping.stdout.readline())
+        ping.terminate()
+    managed.machine.wait_until(lambda: instances(managed)["alpha"]["restarts"] == 1)
+    assert sent["member"] == "Ping"
+    assert sent["timestamp-realtime"] - before > 1_000_000
+
+
 def test_workers_come_and_go(managed: Site) -> None:
     managed.worker("alpha")
     managed.install()

@@ -33,6 +33,7 @@ from tqunits.manager.idle_watch import IdleWatch
 from tqunits.manager.instance_metrics import MeasuredWatch
 from tqunits.manager.metrics_endpoint import MetricsEndpoint
 from tqunits.manager.observer import Observer
+from tqunits.manager.punctual_restarts import PunctualRestarts
 from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.record import Change, InstanceRecord, summary
@@ -84,7 +85,8 @@ class _Manager:
         self._events = RecentChanges()
         self._is_refused = False  # polkit has refused the last restart: said once
         self._stop = asyncio.Event()
-        for subscriber in (self._journal.change, self._events.add, self._on_change):
+        punctual = PunctualRestarts(bus, loop)
+        for subscriber in (self._journal.change, self._events.add, self._on_change, punctual.on_change):
             self._registry.subscribe(subscriber)
 
     async def run(self) -> None:

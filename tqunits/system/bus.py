@@ -83,6 +83,10 @@ class Bus:
         found = re.match(r"v?(\d+)", text)  # "252.39-1~deb12u2"
         return int(found[1]) if found else 0
 
+    def wake(self) -> None:
+        """Have the manager turn its event loop once, and return. Raises TqunitsError."""
+        self._calls.call(SYSTEMD, b"org.freedesktop.DBus.Peer", b"Ping", [], what="answer")
+
     def is_host_ending(self) -> bool:
         """Whether it goes down: then all units are stopped, and nothing can be started. Raises
         TqunitsError."""
