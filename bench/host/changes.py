@@ -3,10 +3,13 @@ has nothing else to do; and what it costs to watch a large folder.
 
     sudo .venv/bin/python -m bench.host changes [--times N] [--files N] [--json FILE]
 
-An edit writes the program anew, in place, and then asks the router without a pause until it gets
-the new program's answer. The time runs from the end of the write. Beside it stand, for the same
+An edit writes the program anew, in place, and then asks the router every 5 ms until it gets the new
+program's answer. (Without a pause, the questions took a processor from the build, which then took
+twice as long.) The time runs from the end of the write. Beside it stand, for the same
 edit, systemd's own figures for a start of the same program (from "inactive" to "active", so until
-it was healthy), and for the build (of its units, without what root does before and after).
+it was healthy), and for the build (of its units, without what root does before and after). The same
+edits of the Go program are made once more without a watch, each followed by `tqunits build`: how
+long that command takes is what its user knows as the time of a build.
 
 The folder has --files files in a tenth as many folders. Told are: from the start of the manager
 until the folder is watched, the manager's memory with and without it, and its CPU time while 1000
@@ -78,6 +81,14 @@ while True:
         connection.close()
     if time.monotonic() - begin > timeout:
         sys.exit("it was never served")
+    time.sleep(0.005)
+print(time.monotonic() - begin)
+"""
+
+BUILDER = """\
+import subprocess, time
+begin = time.monotonic()
+subprocess.run(["tqunits", "build", "alpha"], check=True, stdout=subprocess.DEVNULL)
 print(time.monotonic() - begin)
 """
 
@@ -104,6 +115,7 @@ def main() -> int:
         site = alpha.host(machine, "development")
         for language, program in (("python", "src/main.py"), ("go", "src/main.go")):
             rows[language] = _edits(site, language, program, arguments.times)
+        rows["build command"] = _commands(site, arguments.times)
         rows["folder"] = _folder(site, arguments.files)
     alpha.write(rows, arguments.json)
     return 0
@@ -151,6 +163,21 @@ def _edit(site: Site, language: str, program: str, version: str) -> dict[str, fl
         "start": alpha.start_s(site),
         "build": sum(_job(site, since, unit) for unit in BUILDS),
     }
+
+
+def _commands(site: Site, times: int) -> list[float]:
+    """How long `tqunits build` takes after an edit of the Go program, which then is not watched."""
+    site.yaml("alpha", "path: /alpha\ntype: go\nwatch: {enabled: false}\n")
+    site.install()
+    taken = []
+    for number in range(times):
+        site.machine.write(f"{ROOT}/workers/alpha/src/main.go", _text("go", f"by hand {number}"))
+        taken.append(float(site.machine.run(["python3", "-c", BUILDER]).stdout))
+    print(f"tqunits build: {1000 * statistics.median(taken):.0f} ms", flush=True)
+    site.yaml("alpha", "path: /alpha\ntype: go\n")
+    site.install()
+    _await_watch(site)
+    return taken
 
 
 def _text(language: str, version: str) -> str:
