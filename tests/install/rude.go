@@ -2,7 +2,7 @@
 //
 // Answers with the number of the request (`?id=`) and the length of its body, and notes every POST.
 // It listens as its environment says: on a port, on a Unix socket of its own, or on a socket that
-// systemd hands over.
+// systemd hands over. A POST takes a while, as there.
 package main
 
 import (
@@ -14,7 +14,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
+
+const takes = 30 * time.Millisecond
 
 var fill = strings.Repeat(".", 20000)
 
@@ -64,6 +67,7 @@ func serve(connection net.Conn, notes *os.File) {
 			if _, err := notes.WriteString(identity + "\n"); err != nil {
 				log.Fatal(err)
 			}
+			time.Sleep(takes)
 		}
 		answer := identity + " " + strconv.FormatInt(length, 10) + " " + fill + ".end"
 		size := strconv.Itoa(len(answer))

@@ -3,6 +3,9 @@
 Answers with the number of the request (`?id=`) and the length of its body, and notes every POST. It
 listens as its environment says: on a port, on a Unix socket of its own, or on a socket that systemd
 hands over.
+
+A POST takes TAKES seconds: so there are always requests that have begun and not ended, and the
+clients, which ask without a pause, do not take all processors from what is tested.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ import socket
 NOTES = os.open(os.path.join(os.environ["STATE_DIRECTORY"], "posts"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 FILL = b"." * 20000
 BACKLOG = 1000
+TAKES = 0.03
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -24,6 +28,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             identity = head.split(b" ", 2)[1].partition(b"id=")[2]
             if head.startswith(b"POST"):
                 os.write(NOTES, identity + b"\n")
+                await asyncio.sleep(TAKES)
             answer = b"%b %d %b.end" % (identity, len(body), FILL)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
             await writer.drain()
