@@ -341,18 +341,20 @@ HEADS = {"max_request_line": 8192, "max_head": 32768, "max_fields": 100}
 """The default limit of a request's head."""
 
 
-def snapshot(endpoint: str, **changes: Any) -> str:
-    """A file of routes with one worker, all its time-outs short; `changes` to that worker."""
+def snapshot(endpoint: str, *, is_hasty: bool = False, **changes: Any) -> str:
+    """A file of routes with one worker, and `changes` to that worker. Its time-outs are never
+    reached, or (`is_hasty`) soon."""
+    short, idle, drain = (300_000, 600_000, 1_000_000) if is_hasty else (10_000_000, 10_000_000, 10_000_000)
     worker = {
         "name": "w",
         "hosts": [],
         "routes": ["/"],
         "strip_prefix": True,
         "endpoints": [endpoint],
-        "timeouts": {"request_us": 0, "read_us": 300000, "write_us": 300000, "idle_us": 1000000},
+        "timeouts": {"request_us": 0, "read_us": short, "write_us": short, "idle_us": drain},
         "max_body": 10,
         "max_inflight": 1000,
-        "queue_us": 300000,
+        "queue_us": short,
         "retry": "idempotent",
         "buffer_requests": False,
         "encoded_slash": False,
@@ -360,7 +362,7 @@ def snapshot(endpoint: str, **changes: Any) -> str:
     }
     document = {
         "version": 1,
-        "timeouts": {"head_us": 300000, "idle_us": 600000, "drain_us": 1000000},
+        "timeouts": {"head_us": short, "idle_us": idle, "drain_us": drain},
         "limits": {"max_connections": 2, "max_connections_per_client": 0, **HEADS},
         "trusted_proxies": [],
         "access_log": False,

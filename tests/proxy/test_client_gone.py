@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peers import OK, Connection, Router, Worker, snapshot
@@ -44,7 +45,7 @@ class Slow:
 
 
 @asynccontextmanager
-async def slow(folder: Path, *listen: str, **changes: object) -> AsyncIterator[tuple[Router, Slow, Worker]]:
+async def slow(folder: Path, *listen: str, **changes: Any) -> AsyncIterator[tuple[Router, Slow, Worker]]:
     """A router with such a worker, without time-outs."""
     behaviour = Slow()
     worker = await Worker(folder / "w").start(behaviour)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from control_peers import ask, controlled, until
@@ -15,7 +16,7 @@ GET = b"GET /%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 POST = b"POST /%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
 
 
-def routes(folder: Path, *endpoints: str, connections: int = 100, **changes: object) -> list[str]:
+def routes(folder: Path, *endpoints: str, connections: int = 100, **changes: Any) -> list[str]:
     """The command line of a router for one worker with these endpoints."""
     text = json.loads(snapshot(endpoints[0], endpoints=list(endpoints), **changes))
     text["limits"]["max_connections"] = connections

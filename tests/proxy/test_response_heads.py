@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peers import Connection, Router, Worker, once, snapshot
@@ -13,7 +14,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 FIVE = b"Content-Length: 5\r\n"
 
 
-async def answered(folder: Path, response: bytes, **changes: object) -> tuple[bytes, str]:
+async def answered(folder: Path, response: bytes, **changes: Any) -> tuple[bytes, str]:
     """What a client gets, and what the router logs."""
     worker = await Worker(folder / "w").start(once(response))
     (folder / "routes.json").write_text(snapshot(worker.endpoint, **changes))

@@ -157,7 +157,7 @@ TIMEOUTS = {
 @pytest.mark.parametrize(("request_", "answer"), TIMEOUTS.values(), ids=TIMEOUTS.keys())
 async def test_nobody_is_waited_for_for_ever(folder: Path, request_: bytes, answer: bytes) -> None:
     worker = await Worker(folder / "w").start(silent)
-    (folder / "r").write_text(snapshot(worker.endpoint))
+    (folder / "r").write_text(snapshot(worker.endpoint, is_hasty=True))
     async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "r")]) as router:
         client = await router.connect()
         await client.send(request_)
@@ -310,7 +310,7 @@ async def test_tunnels_end_one_after_the_other(folder: Path) -> None:
 async def test_a_drain_ends_in_time(folder: Path) -> None:
     worker = await Worker(folder / "w").start(silent)
     timeouts = {"request_us": 0, "read_us": 0, "write_us": 0, "idle_us": 0}
-    (folder / "r").write_text(snapshot(worker.endpoint, timeouts=timeouts))
+    (folder / "r").write_text(snapshot(worker.endpoint, is_hasty=True, timeouts=timeouts))
     async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "r")]) as router:
         client = await router.connect()
         await client.send(KEEP)

@@ -92,7 +92,7 @@ async def test_a_header_of_a_trusted_proxy_passes_the_trust_on(folder: Path) -> 
 
 
 async def test_what_is_no_header_ends_the_connection(folder: Path) -> None:
-    async with trusting(folder, LOOPBACK) as (router, worker):
+    async with trusting(folder, LOOPBACK, is_hasty=True) as (router, worker):
         for bad in (b"PROXY TCP4 x y 1 2\r\n", b"PROXY " + b"x" * 200, V2[:12] + b"\x31" + V2[13:], V4 + V4):
             assert b" 200 " not in await refused(router, bad + GET % b"")
         for cut in (V4[:3], V2[:20]):

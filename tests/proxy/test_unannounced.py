@@ -18,6 +18,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peers import OK, Connection, Router, Worker, answering, length_of, snapshot
@@ -104,7 +105,7 @@ def post(port: int, name: str, statuses: Counter[int], method: str = "POST") -> 
     client.close()
 
 
-def routes(folder: Path, endpoint: str, **changes: object) -> list[str]:
+def routes(folder: Path, endpoint: str, **changes: Any) -> list[str]:
     """With time enough for the threads of clients and worker on a busy machine."""
     text = json.loads(snapshot(endpoint, **{"max_body": 0, "queue_us": PATIENCE_US, **changes}))
     text["limits"]["max_connections"] = 100
