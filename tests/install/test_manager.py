@@ -111,18 +111,27 @@ def test_systemd_is_woken_when_a_delay_is_over(managed: Site) -> None:
     """By itself it starts the worker up to 250 ms later, so that timers elapse together."""
     managed.worker("alpha", "restart: {delay: 1s}\n")
     managed.install()
-    pings = "type='method_call',destination='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Peer'"
-    monitor = ["sh", "-c", 'exec timeout 60 busctl --json=short --match="$1" monitor 2>&1', "-", pings]
-    with managed.machine.start(monitor) as ping:
-        assert ping.stdout is not None
-        assert "Monitoring" in ping.stdout.readline()
+    machine, peer, seen = managed.machine, "org.freedesktop.DBus.Peer", f"{ROOT}/pings"
+    match = f"type='method_call',destination='org.freedesktop.systemd1',interface='{peer}'"
+
+    def calls(member: str) -> list[int]:
+        """When each was seen, in µs since 1970."""
+        whole = machine.read(seen).rpartition("\n")[0] if machine.exists(seen) else ""
+        return [call["timestamp-realtime"] for call in map(json.loads, whole.splitlines()) if call["member"] == member]
+
+    def is_watched() -> bool:
+        machine.run(["busctl", "call", "org.freedesktop.systemd1", "/", peer, "GetMachineId"])
+        return bool(calls("GetMachineId"))
+
+    monitor = ["sh", "-c", 'exec busctl --json=short --match="$1" monitor >"$2"', "-", match, seen]
+    with machine.start(monitor) as monitoring:
+        machine.wait_until(is_watched)
         before = time.time_ns() // 1000
-        managed.machine.systemctl("kill", "--signal=KILL", "tq-worker@alpha")
-        sent = json.loads(ping.stdout.readline())
-        ping.terminate()
-    managed.machine.wait_until(lambda: instances(managed)["alpha"]["restarts"] == 1)
-    assert sent["member"] == "Ping"
-    assert sent["timestamp-realtime"] - before > 1_000_000
+        machine.systemctl("kill", "--signal=KILL", "tq-worker@alpha")
+        machine.wait_until(lambda: bool(calls("Ping")))
+        monitoring.terminate()
+    machine.wait_until(lambda: instances(managed)["alpha"]["restarts"] == 1)
+    assert calls("Ping")[0] - before > 1_000_000
 
 
 def test_workers_come_and_go(managed: Site) -> None:
