@@ -36,6 +36,9 @@ BUILDS = ("tq-build@alpha.fetch.service", "tq-build@alpha.service")
 STARTING, ENDED = "7d4958e842da4a758f6c1cdc7b36dcc5", "39f53479d3a045ac8e11786248231fbf"
 """systemd's messages: a start job has begun, and has ended well (sd-messages.h)."""
 
+PYTHON_YAML = "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\n"
+GO_YAML = "path: /alpha\ntype: go\n"
+
 PYTHON = """\
 import http.server, os
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -142,8 +145,7 @@ def _install(site: Site, language: str, program: str) -> None:
     if site.machine.exists(f"{ROOT}/workers/alpha"):
         site.run("uninstall", "--all")
     site.remove_worker("alpha")
-    yaml = "path: /alpha\n" + ("type: go\n" if language == "go" else "type: python\ncommand: [python3, src/main.py]\n")
-    site.yaml("alpha", yaml)
+    site.yaml("alpha", GO_YAML if language == "go" else PYTHON_YAML)
     if language == "go":
         site.machine.write(f"{ROOT}/workers/alpha/go.mod", "module alpha\n\ngo 1.19\n")
     site.machine.write(f"{ROOT}/workers/alpha/{program}", _text(language, "v"))
@@ -167,14 +169,14 @@ def _edit(site: Site, language: str, program: str, version: str) -> dict[str, fl
 
 def _commands(site: Site, times: int) -> list[float]:
     """How long `tqunits build` takes after an edit of the Go program, which then is not watched."""
-    site.yaml("alpha", "path: /alpha\ntype: go\nwatch: {enabled: false}\n")
+    site.yaml("alpha", f"{GO_YAML}watch: {{enabled: false}}\n")
     site.install()
     taken = []
     for number in range(times):
         site.machine.write(f"{ROOT}/workers/alpha/src/main.go", _text("go", f"by hand {number}"))
         taken.append(float(site.machine.run(["python3", "-c", BUILDER]).stdout))
     print(f"tqunits build: {1000 * statistics.median(taken):.0f} ms", flush=True)
-    site.yaml("alpha", "path: /alpha\ntype: go\n")
+    site.yaml("alpha", GO_YAML)
     site.install()
     _await_watch(site)
     return taken

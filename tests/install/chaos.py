@@ -31,6 +31,8 @@ if "/beta/" in __file__:
     import time
     time.sleep(1)
 """
+"""beta starts slowly, so that changes come while it starts. No test waits by it."""
+
 PROGRAM = RUDE.replace('FILL = b"." * 20000\n', FILL)
 YAML = f"{RESTART}environment: {{SETTING: v0}}\nwatch: {{ignore: [v0]}}\nenvironment_file: .env\n"
 """`path`, `type` and `command` besides."""

@@ -156,7 +156,8 @@ REFUSED = {
 
 @pytest.mark.parametrize(("status", "first", "then"), REFUSED.values(), ids=REFUSED)
 async def test_what_is_refused_never_reaches_the_worker(folder: Path, status: int, first: bytes, then: bytes) -> None:
-    async with gathering(folder, answering(OK), max_body=10, is_hasty=not then) as (router, worker):
+    is_late = not then  # the refusal is the time-out
+    async with gathering(folder, answering(OK), max_body=10, is_hasty=is_late) as (router, worker):
         client = await router.connect()
         await client.send(first)
         await client.send(then)

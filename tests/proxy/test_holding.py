@@ -32,7 +32,7 @@ async def waiting(router: Router, endpoint: str) -> None:
 
 async def test_requests_wait_for_a_worker_that_is_not_there_yet(folder: Path) -> None:
     worker = Worker(folder / "w")
-    async with Router(folder, routes(folder, worker.endpoint, queue_us=10_000_000)) as router:
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
         asked = [asyncio.create_task(router.ask(request % n)) for n in range(20) for request in (GET, POST)]
         await waiting(router, worker.endpoint)
         await worker.start(answering(OK))
@@ -44,7 +44,7 @@ async def test_requests_wait_for_a_worker_that_is_not_there_yet(folder: Path) ->
 
 async def test_a_worker_that_starts_anew_fails_nobody(folder: Path) -> None:
     worker = await Worker(folder / "w").start(answering(OK))
-    async with Router(folder, routes(folder, worker.endpoint, queue_us=10_000_000)) as router:
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
         client = await router.connect()
         for n in range(3):
             await client.send((GET % n).replace(b"Connection: close\r\n", b""))
@@ -108,7 +108,7 @@ async def test_no_more_requests_at_once_than_the_worker_wants(folder: Path) -> N
 
 async def test_a_client_that_leaves_while_it_waits_is_not_served(folder: Path) -> None:
     worker = Worker(folder / "w")
-    async with Router(folder, routes(folder, worker.endpoint, queue_us=10_000_000)) as router:
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
         gone = await router.connect()
         await gone.send(GET % 1)
         await waiting(router, worker.endpoint)

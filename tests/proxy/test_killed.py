@@ -13,7 +13,7 @@ GET = b"GET /%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
 def routes(folder: Path, endpoint: str) -> list[str]:
-    text = json.loads(snapshot(endpoint, queue_us=10_000_000))
+    text = json.loads(snapshot(endpoint))
     text["limits"]["max_connections"] = 9
     (folder / "routes.json").write_text(json.dumps(text))
     return ["--listen", "127.0.0.1:0", "--routes", str(folder / "routes.json")]

@@ -52,9 +52,7 @@ async def site(folder: Path, *workers: tuple[str, str, Behaviour, dict[str, Any]
     for name, route, behaviour, changes in workers:
         worker = await TcpWorker().start(behaviour)
         running.append(worker)
-        patient = {"request_us": 0, "read_us": 10**7, "write_us": 10**7, "idle_us": 10**7}
-        text = snapshot(worker.endpoint, name=name, routes=[route], timeouts=patient, queue_us=10**7, **changes)
-        one = json.loads(text)
+        one = json.loads(snapshot(worker.endpoint, name=name, routes=[route], **changes))
         document.setdefault("workers", []).extend(one.pop("workers"))
         document |= one
     document["limits"]["max_connections"] = 100

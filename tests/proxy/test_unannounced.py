@@ -27,7 +27,6 @@ from tqunits.proxy.upstream.standing import FOUND_STANDING, WARY, Standing
 from tqunits.proxy.upstream.untaken import is_untaken
 
 CLIENTS, EACH = 4, 150
-PATIENCE_US = 10_000_000
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -106,11 +105,8 @@ def post(port: int, name: str, statuses: Counter[int], method: str = "POST") -> 
 
 
 def routes(folder: Path, endpoint: str, **changes: Any) -> list[str]:
-    """With time enough for the threads of clients and worker on a busy machine."""
-    text = json.loads(snapshot(endpoint, **{"max_body": 0, "queue_us": PATIENCE_US, **changes}))
+    text = json.loads(snapshot(endpoint, **{"max_body": 0, **changes}))
     text["limits"]["max_connections"] = 100
-    text["timeouts"] |= {"head_us": PATIENCE_US, "idle_us": PATIENCE_US}
-    text["workers"][0]["timeouts"] |= {"read_us": PATIENCE_US, "write_us": PATIENCE_US}
     (folder / "routes.json").write_text(json.dumps(text))
     return ["--listen", "127.0.0.1:0", "--routes", str(folder / "routes.json")]
 
